@@ -60,14 +60,26 @@ impl ErrorKind {
     const fn advice(self) -> &'static str {
         match self {
             Self::Io => "look at the operating system's message and at the device",
-            Self::Poisoned => "drop every handle and open the log again; records that were not durable are unknown",
-            Self::Corrupt => "do not change the directory; run `segwal verify` on it and restore from a copy",
+            Self::Poisoned => {
+                "drop every handle and open the log again; records that were not durable are unknown"
+            }
+            Self::Corrupt => {
+                "do not change the directory; run `segwal verify` on it and restore from a copy"
+            }
             Self::Incompatible => "use the version of segwal, or the log, that belongs together",
-            Self::UnsupportedFilesystem => "put the log on ext4, XFS or tmpfs, or allow it with `allow_unknown_filesystem`",
+            Self::UnsupportedFilesystem => {
+                "put the log on ext4, XFS or tmpfs, or allow it with `allow_unknown_filesystem`"
+            }
             Self::NoSpace => "free disk space or discard old records; the log goes on by itself",
-            Self::Backpressure => "the disk is slower than the appends; sync more often or try again later",
-            Self::TimedOut => "try again with a longer limit; look at `health` for what holds the log up",
-            Self::TooLarge => "split the record or the batch, or create the log with larger segments",
+            Self::Backpressure => {
+                "the disk is slower than the appends; sync more often or try again later"
+            }
+            Self::TimedOut => {
+                "try again with a longer limit; look at `health` for what holds the log up"
+            }
+            Self::TooLarge => {
+                "split the record or the batch, or create the log with larger segments"
+            }
             Self::Discarded => "read from `head` on",
             Self::NotFound => "use a position that `append` or the record iterator returned",
             Self::Locked => "close the other handle or process, or open the log read-only",
@@ -137,18 +149,30 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, what: what.into(), action: None, place: Place::default(), source: None }))
+        Self(Box::new(Inner {
+            kind,
+            what: what.into(),
+            action: None,
+            place: Place::default(),
+            source: None,
+        }))
     }
 
     /// An I/O error met at `path`, of the kind that its number calls for.
     pub(crate) fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
-        Self::new(kind_of(&source), what).at_path(path).caused_by(source)
+        Self::new(kind_of(&source), what)
+            .at_path(path)
+            .caused_by(source)
     }
 
     /// The error that every call gets after `self` has ended the log.
     pub(crate) fn poison(self) -> Self {
         let place = self.place().clone();
-        let mut error = Self::new(ErrorKind::Poisoned, "the log is poisoned by an earlier failure").caused_by(self);
+        let mut error = Self::new(
+            ErrorKind::Poisoned,
+            "the log is poisoned by an earlier failure",
+        )
+        .caused_by(self);
         error.0.place = place;
         error
     }
@@ -196,10 +220,14 @@ impl Error {
 /// `EMFILE`, `ENOSPC` and their like are different things to do, so they are different kinds.
 fn kind_of(source: &io::Error) -> ErrorKind {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::NoSpace,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            ErrorKind::NoSpace
+        }
         io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
         io::ErrorKind::OutOfMemory => ErrorKind::OutOfResources,
-        _ if matches!(source.raw_os_error(), Some(EMFILE | ENFILE | EAGAIN)) => ErrorKind::OutOfResources,
+        _ if matches!(source.raw_os_error(), Some(EMFILE | ENFILE | EAGAIN)) => {
+            ErrorKind::OutOfResources
+        }
         _ => ErrorKind::Io,
     }
 }
@@ -211,7 +239,13 @@ const EMFILE: i32 = 24;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, what, action, place, source } = &*self.0;
+        let Inner {
+            kind,
+            what,
+            action,
+            place,
+            source,
+        } = &*self.0;
         write!(f, "{what}{place}")?;
         if let Some(source) = source {
             write!(f, ": {source}")?;
@@ -228,12 +262,18 @@ impl fmt::Display for Place {
         }
         match (self.lsn, self.segment, self.offset) {
             (Some(lsn), ..) => parts.push(format!("position {lsn}")),
-            (None, Some(segment), Some(offset)) => parts.push(format!("segment {segment} at byte {offset}")),
+            (None, Some(segment), Some(offset)) => {
+                parts.push(format!("segment {segment} at byte {offset}"))
+            }
             (None, Some(segment), None) => parts.push(format!("segment {segment}")),
             (None, None, Some(offset)) => parts.push(format!("at byte {offset}")),
             (None, None, None) => {}
         }
-        if parts.is_empty() { Ok(()) } else { write!(f, " ({})", parts.join(", ")) }
+        if parts.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", parts.join(", "))
+        }
     }
 }
 
@@ -259,7 +299,13 @@ mod tests {
         let lsn = Lsn::new(3, 4096).unwrap();
         let error = Error::io("msync failed", Path::new("/log/3.seg"), source).at_lsn(lsn);
         let text = error.to_string();
-        for part in ["msync failed", "/log/3.seg", "position 3:4096", "os error 5", "device"] {
+        for part in [
+            "msync failed",
+            "/log/3.seg",
+            "position 3:4096",
+            "os error 5",
+            "device",
+        ] {
             assert!(text.contains(part), "{text:?} lacks {part:?}");
         }
         assert_eq!(error.place().segment, Some(3));
@@ -268,7 +314,11 @@ mod tests {
 
     #[test]
     fn poison_keeps_place_and_number_of_its_cause() {
-        let cause = Error::io("msync failed", Path::new("/log/3.seg"), io::Error::from_raw_os_error(28));
+        let cause = Error::io(
+            "msync failed",
+            Path::new("/log/3.seg"),
+            io::Error::from_raw_os_error(28),
+        );
         let error = cause.poison();
         assert_eq!(error.kind(), ErrorKind::Poisoned);
         assert_eq!(error.os_error(), Some(28));
@@ -277,7 +327,8 @@ mod tests {
 
     #[test]
     fn errno_decides_the_kind() {
-        let kind = |errno| Error::io("x", Path::new("/"), io::Error::from_raw_os_error(errno)).kind();
+        let kind =
+            |errno| Error::io("x", Path::new("/"), io::Error::from_raw_os_error(errno)).kind();
         for errno in [28, 122, 27] {
             assert_eq!(kind(errno), ErrorKind::NoSpace, "{errno}");
         }

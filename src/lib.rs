@@ -2,9 +2,17 @@
 #![deny(unsafe_code)]
 
 mod error;
-mod format;
+mod log;
 mod lsn;
-mod sys;
+mod sync;
 
 pub use error::{Error, ErrorKind, Place, Result};
 pub use lsn::{Lsn, ParseLsnError};
+
+/// The core, for the models under `loom-tests/`. Not covered by semantic versioning.
+#[cfg(all(loom, feature = "loom"))]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::log::*;
+    pub use crate::sync::{set_thread_hint, twin};
+}

@@ -45,7 +45,7 @@ impl Lsn {
     /// `None` if `segment` is zero, if `offset` is not a multiple of eight, or if it is 32 GiB or more.
     pub const fn new(segment: u32, offset: u64) -> Option<Self> {
         let grains = offset / GRAIN;
-        if segment == 0 || offset % GRAIN != 0 || grains > u32::MAX as u64 {
+        if segment == 0 || !offset.is_multiple_of(GRAIN) || grains > u32::MAX as u64 {
             return None;
         }
         Some(Self((segment as u64) << 32 | grains))
@@ -53,7 +53,11 @@ impl Lsn {
 
     /// The position that a word holds; the inverse of [`to_word`](Self::to_word). `None` for a word without a segment.
     pub const fn from_word(word: u64) -> Option<Self> {
-        if word >> 32 == 0 { None } else { Some(Self(word)) }
+        if word >> 32 == 0 {
+            None
+        } else {
+            Some(Self(word))
+        }
     }
 
     /// One word that orders as the positions do, for storing a position elsewhere.
@@ -73,7 +77,7 @@ impl Lsn {
 
     /// The offset in units of eight bytes.
     pub(crate) const fn grains(self) -> u32 {
-        (self.0 & u32::MAX as u64) as u32
+        low_half(self.0)
     }
 
     /// The position at `grains` units of eight bytes in `segment`, which is not zero.
@@ -81,6 +85,15 @@ impl Lsn {
         debug_assert!(segment != 0, "segment ids begin at 1");
         Self((segment as u64) << 32 | grains as u64)
     }
+}
+
+/// The low 32 bits of a word.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is asked for"
+)]
+pub(crate) const fn low_half(word: u64) -> u32 {
+    word as u32
 }
 
 impl fmt::Display for Lsn {
@@ -118,14 +131,18 @@ impl FromStr for Lsn {
         let refuse = || ParseLsnError(text.to_owned());
         let (segment, offset) = text.split_once(':').ok_or_else(refuse)?;
         let segment = decimal(segment).and_then(|id| u32::try_from(id).ok());
-        let lsn = segment.zip(decimal(offset)).and_then(|(segment, offset)| Self::new(segment, offset));
+        let lsn = segment
+            .zip(decimal(offset))
+            .and_then(|(segment, offset)| Self::new(segment, offset));
         lsn.ok_or_else(refuse)
     }
 }
 
 /// Digits only: `u64::from_str` would take a leading `+`.
 fn decimal(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -134,7 +151,12 @@ mod tests {
 
     #[test]
     fn text_and_word_round_trip_at_the_extremes() {
-        for (segment, offset) in [(1, 0), (1, 4096), (7, 8), (u32::MAX, u64::from(u32::MAX) * GRAIN)] {
+        for (segment, offset) in [
+            (1, 0),
+            (1, 4096),
+            (7, 8),
+            (u32::MAX, u64::from(u32::MAX) * GRAIN),
+        ] {
             let lsn = Lsn::new(segment, offset).unwrap();
             assert_eq!((lsn.segment(), lsn.offset()), (segment, offset));
             assert_eq!(lsn.to_string().parse::<Lsn>(), Ok(lsn));
@@ -154,7 +176,21 @@ mod tests {
         assert_eq!(Lsn::new(1, 7), None);
         assert_eq!(Lsn::new(1, 1 << 35), None);
         assert_eq!(Lsn::from_word(8), None);
-        for text in ["", ":", "1", "1:", ":8", "0:8", "1:7", "1:+8", "+1:8", " 1:8", "1:8 ", "1:8:8", "4294967296:8"] {
+        for text in [
+            "",
+            ":",
+            "1",
+            "1:",
+            ":8",
+            "0:8",
+            "1:7",
+            "1:+8",
+            "+1:8",
+            " 1:8",
+            "1:8 ",
+            "1:8:8",
+            "4294967296:8",
+        ] {
             assert!(text.parse::<Lsn>().is_err(), "{text:?}");
         }
     }

@@ -1,0 +1,54 @@
+//! The lock-free core: reserve, fill, publish; sync as a group; rotate.
+//!
+//! It does no I/O, takes no time of its own, spawns nothing and allocates at construction only. Storage ([`Body`]), waiting
+//! and time ([`Host`]), syncing ([`Work`]) and fresh segments ([`Supply`]) come from outside, so the models under
+//! `loom-tests/` run this very code.
+//!
+//! ```text
+//!   Appender ── Seat ──┐                                 ┌── sync_to ──► Gate ── leader ──► Work::flush
+//!                      ▼                                 │                │                    │
+//!   reserve ──► Tail (fetch_add) ──► Claim ──► publish   │            durable ◄────────────────┘
+//!      │          ▲                    │                 │
+//!      │ over-run │ install            ▼                 │
+//!      └──► Room (rotate) ──► Window  Slots ──► frontier ┘
+//!             ▲
+//!             └── Supply::activate
+//! ```
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `tail` | the word from which positions are reserved |
+//! | `slots` | who is between reserving and publishing |
+//! | `window` | the segments in flight, and where they were sealed |
+//! | `core` | reserve, publish, frontier |
+//! | `claim` | the exclusive right to fill a range |
+//! | `room` | rotation, and waiting for a segment |
+//! | `gate`, `gather` | group commit |
+//! | `pin` | what keeps a segment from being reused |
+//! | `ending` | poison and close |
+//! | `host` | waiting and time, as a trait |
+//!
+//! The ledger of every atomic, with its partner and its model, is `docs/concurrency.md`.
+
+mod claim;
+mod core;
+mod ending;
+mod gate;
+mod gather;
+mod host;
+mod pin;
+mod room;
+mod slots;
+mod tail;
+mod window;
+
+pub use self::claim::{Body, Claim, Seat, Span};
+pub use self::core::{Attempt, Core, Sealing, Shape};
+pub use self::ending::Ending;
+pub use self::gate::{Gate, Wish, Work};
+pub use self::gather::GatherLimits;
+pub use self::host::{Host, Sleepers, Waited};
+pub use self::pin::{Pin, PinGuard};
+pub use self::room::{Patience, Room, Shortage, Supply, Terms};
+pub use self::slots::{Slots, Tenure};
+pub use self::window::Window;

@@ -1,0 +1,279 @@
+//! [`Room`]: rotation, and waiting for a segment to rotate into.
+//!
+//! # Protocol
+//! Whoever needs the next segment rotates, under a lock that is taken once a segment:
+//! 1. If the tail has moved on, somebody else did it.
+//! 2. The next place of the window must be free and the count of segments that no sync has covered below its limit;
+//!    otherwise the disk is behind.
+//! 3. Wait for the seal: the straddler is between two instructions.
+//! 4. Take a ready segment, which writes into it where this one ended. None: no space, and nothing was reserved.
+//! 5. Put it into the window, then move the tail.
+//!
+//! Waiting is on one word, [`Room::word`]: read it, look for a segment, sleep only if it has not changed since. A ready
+//! segment, a retired one, a rotation and the end of the log change it.
+//!
+//! # Invariants
+//! * R1. A segment is sealed once and left once: the lock, and step 1.
+//! * R2. A failed rotation leaves everything as it was: an over-run tail is not a reservation.
+//! * R3. Nobody sleeps while a segment is ready: the word is read before looking and changed after making ready.
+//!
+//! # Memory orderings
+//! `announce` (`AcqRel`) → `wait` (Acquire): the ready segment, which a queue hands over anyway.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::lsn::Lsn;
+use crate::sync::twin::{self, Twin};
+use crate::sync::{Arc, AtomicU32, Mutex, Ordering};
+
+use super::claim::{Body, Claim, Seat};
+use super::core::{Attempt, Core, Sealing};
+use super::ending::Ending;
+use super::host::{Host, Sleepers, Waited};
+
+/// Why there is no segment to rotate into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// None is ready.
+    NoSegment,
+    /// Too many wait for a sync.
+    Unsynced,
+}
+
+/// Where segments come from.
+pub trait Supply<S>: Send + Sync {
+    /// Whether a segment is ready.
+    fn is_ready(&self) -> bool;
+
+    /// Takes a ready segment, makes it segment `sealed.segment() + 1`, and notes in it that the one before ended at `sealed`.
+    ///
+    /// # Errors
+    /// The log cannot go on: ids are used up, or the store failed.
+    fn activate(&self, sealed: Lsn) -> Result<Option<Arc<S>>>;
+
+    /// Whether segment `id` may be activated although older ones wait for a sync.
+    fn may_activate(&self, id: u32) -> bool;
+
+    /// An append is about to wait.
+    fn short_of(&self, shortage: Shortage);
+}
+
+/// How long an append may wait for a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all.
+    None,
+    /// Until the host's clock shows this many nanoseconds.
+    UntilNs(u64),
+}
+
+/// Rotation, and waiting for it.
+#[derive(Debug)]
+pub struct Room {
+    rotating: Mutex<()>,
+    word: AtomicU32,
+}
+
+impl Room {
+    /// Nobody waits yet.
+    pub fn new() -> Self {
+        Self {
+            rotating: Mutex::new(()),
+            word: AtomicU32::new(0),
+        }
+    }
+
+    /// Says that something changed for those who wait for a segment.
+    pub fn announce(&self, host: &dyn Host) {
+        if !twin::is(Twin::ReadyWithoutChange) {
+            // AcqRel: pairs with the load in `wait_for_room`.
+            self.word.fetch_add(1, Ordering::AcqRel);
+        }
+        host.wake(&self.word, Sleepers::All);
+    }
+
+    /// Reserves `grains`, rotating and waiting as needed.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Backpressure` (nothing is reserved then), or the error that ended the log.
+    #[inline]
+    pub fn reserve<'a, S: Body>(
+        &self,
+        core: &'a Core<S>,
+        seat: &'a mut Seat<S>,
+        grains: u32,
+        terms: &Terms<'_, S>,
+    ) -> Result<Claim<'a, S>> {
+        let mut attempt = core.reserve(seat, grains, Sealing::Refused);
+        let mut turn = 0;
+        loop {
+            attempt = match attempt {
+                Attempt::Reserved(span) => return Ok(Claim::new(core, seat, span)),
+                Attempt::NoRoom(segment) => {
+                    self.wait_until_ready(core, segment, terms)?;
+                    core.reserve(seat, grains, Sealing::Allowed)
+                }
+                Attempt::Rotate(segment) => {
+                    self.rotate_or_wait(core, segment, terms)?;
+                    core.reserve(seat, grains, Sealing::Refused)
+                }
+                Attempt::NoSlot => {
+                    terms.ending.check()?;
+                    terms.host.pause(turn);
+                    turn = turn.saturating_add(1);
+                    core.reserve(seat, grains, Sealing::Refused)
+                }
+            };
+        }
+    }
+
+    /// Waits until a segment after `segment` could be rotated into, or the tail has left `segment`.
+    #[cold]
+    fn wait_until_ready<S: Body>(
+        &self,
+        core: &Core<S>,
+        segment: u32,
+        terms: &Terms<'_, S>,
+    ) -> Result<()> {
+        self.wait(terms, || {
+            if core.tail.peek().segment() != segment {
+                return Ok(());
+            }
+            shortage(core, segment, terms).map_or(Ok(()), Err)
+        })
+    }
+
+    /// Rotates out of `segment`, or waits until somebody did.
+    #[cold]
+    fn rotate_or_wait<S: Body>(
+        &self,
+        core: &Core<S>,
+        segment: u32,
+        terms: &Terms<'_, S>,
+    ) -> Result<()> {
+        let mut failure = None;
+        self.wait(terms, || match self.rotate(core, segment, terms) {
+            Ok(None) => Ok(()),
+            Ok(Some(shortage)) => Err(shortage),
+            Err(error) => {
+                failure = Some(error);
+                Ok(())
+            }
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Looks until `look` succeeds; sleeps on the word in between.
+    fn wait<S>(
+        &self,
+        terms: &Terms<'_, S>,
+        mut look: impl FnMut() -> Result<(), Shortage>,
+    ) -> Result<()> {
+        loop {
+            terms.ending.check()?;
+            // Acquire: pairs with `announce`. R3: before looking.
+            let mut seen = self.word.load(Ordering::Acquire);
+            let Err(shortage) = look() else { return Ok(()) };
+            if twin::is(Twin::WordAfterLook) {
+                seen = self.word.load(Ordering::Acquire);
+            }
+            terms.supply.short_of(shortage);
+            let Patience::UntilNs(deadline_ns) = terms.patience else {
+                return Err(refuse(shortage));
+            };
+            if terms.host.wait(&self.word, seen, Some(deadline_ns)) == Waited::TimedOut {
+                terms.ending.check()?;
+                return look().map_err(refuse);
+            }
+        }
+    }
+
+    /// Installs the segment after `segment`, unless somebody did (R1).
+    fn rotate<S: Body>(
+        &self,
+        core: &Core<S>,
+        segment: u32,
+        terms: &Terms<'_, S>,
+    ) -> Result<Option<Shortage>> {
+        let guard = (!twin::is(Twin::RotateUnlocked)).then(|| self.rotating.lock());
+        let tail = core.tail.observe();
+        if tail.segment() != segment || tail.grains() <= core.shape().end {
+            return Ok(None);
+        }
+        if let Some(shortage) = shortage(core, segment, terms) {
+            return Ok(Some(shortage));
+        }
+        let sealed = await_seal(core, segment, terms.host);
+        let Some(next) = terms.supply.activate(sealed)? else {
+            return Ok(Some(Shortage::NoSegment));
+        };
+        install(core, segment + 1, next)?;
+        drop(guard);
+        self.announce(terms.host);
+        Ok(None)
+    }
+}
+
+/// What a reservation needs beyond the core.
+#[derive(Clone, Copy)]
+pub struct Terms<'a, S> {
+    /// Waiting and time.
+    pub host: &'a dyn Host,
+    /// Where segments come from.
+    pub supply: &'a dyn Supply<S>,
+    /// Whether the log has ended.
+    pub ending: &'a Ending,
+    /// How long to wait.
+    pub patience: Patience,
+}
+
+/// What stands in the way of a segment after `segment`.
+fn shortage<S: Body>(core: &Core<S>, segment: u32, terms: &Terms<'_, S>) -> Option<Shortage> {
+    // Past the last id activation is an error of its own.
+    let next = segment.saturating_add(1);
+    if !terms.supply.may_activate(next) || !core.window.has_room(next) {
+        return Some(Shortage::Unsynced);
+    }
+    (!terms.supply.is_ready()).then_some(Shortage::NoSegment)
+}
+
+/// The straddler stores the seal right after the addition that others have seen.
+fn await_seal<S: Body>(core: &Core<S>, segment: u32, host: &dyn Host) -> Lsn {
+    let mut turn = 0;
+    loop {
+        if let Some(seal) = core.window.seal_of(segment) {
+            return seal;
+        }
+        host.pause(turn);
+        turn = turn.saturating_add(1);
+    }
+}
+
+/// Window first, then tail (W1).
+fn install<S: Body>(core: &Core<S>, id: u32, segment: Arc<S>) -> Result<()> {
+    let first = Lsn::at(id, core.shape().first);
+    if twin::is(Twin::TailBeforeInstall) {
+        core.tail.install(first);
+    }
+    if core.window.install(id, segment).is_err() {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "a segment was activated into a place that is taken",
+        )
+        .at_segment(id));
+    }
+    core.tail.install(first);
+    Ok(())
+}
+
+fn refuse(shortage: Shortage) -> Error {
+    match shortage {
+        Shortage::NoSegment => Error::new(
+            ErrorKind::NoSpace,
+            "no segment could be made ready; nothing was appended",
+        ),
+        Shortage::Unsynced => Error::new(
+            ErrorKind::Backpressure,
+            "too many segments wait to be synced; nothing was appended",
+        ),
+    }
+}

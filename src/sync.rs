@@ -1,0 +1,187 @@
+//! The one place that names the standard library's synchronisation, or the model checker's in its stead.
+//!
+//! With `--cfg loom` and the feature `loom` the types below are the checker's, so the code of [`log`](crate::log) that
+//! users run is the code that is checked. There is no fence here, and no `SeqCst`: every ordering is an acquire or a
+//! release on a named word.
+
+#[cfg(not(all(loom, feature = "loom")))]
+mod types {
+    pub(crate) use std::sync::Arc;
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+    use std::cell::Cell;
+    use std::sync::PoisonError;
+
+    /// A mutex whose holder's panic is not an error of the next one: every critical section here leaves the data whole.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(std::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+
+    /// A small number that differs between the threads of a process, as far as it can.
+    pub(crate) fn thread_hint() -> usize {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static HINT: Cell<usize> = const { Cell::new(usize::MAX) });
+        HINT.with(|hint| {
+            if hint.get() == usize::MAX {
+                // Relaxed: the number orders nothing; it only spreads threads over slots.
+                hint.set(NEXT.fetch_add(1, Ordering::Relaxed));
+            }
+            hint.get()
+        })
+    }
+}
+
+#[cfg(all(loom, feature = "loom"))]
+mod types {
+    pub(crate) use loom::sync::Arc;
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+    use std::cell::Cell;
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+    loom::thread_local!(static HINT: Cell<usize> = Cell::new(0));
+
+    /// The number that the model gave to its thread.
+    pub(crate) fn thread_hint() -> usize {
+        HINT.with(Cell::get)
+    }
+
+    /// Gives the calling thread of a model its number.
+    pub fn set_thread_hint(hint: usize) {
+        HINT.with(|cell| cell.set(hint));
+    }
+}
+
+pub(crate) use crossbeam_utils::CachePadded;
+pub(crate) use types::*;
+
+#[cfg(all(loom, feature = "loom"))]
+pub use types::set_thread_hint;
+
+/// Deliberate weakenings, one for each thing that a model claims to need. A model that holds is only worth something if
+/// its twin, the same model with one of these, fails. They exist in the model checker's build alone.
+pub mod twin {
+    use super::Ordering;
+
+    /// One deliberate defect.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[cfg_attr(
+        not(all(loom, feature = "loom")),
+        expect(dead_code, reason = "constructed by the models alone")
+    )]
+    pub enum Twin {
+        /// A slot becomes busy by a relaxed store or exchange.
+        BusyRelaxed,
+        /// A slot becomes idle by a relaxed store.
+        IdleRelaxed,
+        /// The frontier loads the tail relaxed.
+        TailRelaxed,
+        /// The frontier loads the slots relaxed.
+        SlotsRelaxed,
+        /// The frontier looks at the slots before it looks at the tail.
+        SlotsBeforeTail,
+        /// The high-water mark of used slots is raised after the claim.
+        UsedAfterClaim,
+        /// Reservations of the same bytes: the tail is read and stored in two steps.
+        TakeInTwoSteps,
+        /// An over-run tail counts as the segment's end, not as its seal.
+        OverrunIsEnd,
+        /// The straddler goes idle before it records the seal.
+        SealAfterIdle,
+        /// A thread rotates without taking the lock.
+        RotateUnlocked,
+        /// The tail moves before the segment is in the window.
+        TailBeforeInstall,
+        /// A segment goes into a place of the window that is still taken.
+        WindowOverwrite,
+        /// A waiter for a segment reads the word after it looked for the segment.
+        WordAfterLook,
+        /// A new ready segment wakes without changing the word.
+        ReadyWithoutChange,
+        /// Leadership is handed over without changing the word of the next round.
+        HandOverWithoutChange,
+        /// The leader reports what it saw before the sync, plus what came during it.
+        FrontierAfterFlush,
+        /// Poison wakes one round only.
+        PoisonOneRound,
+        /// A failed leader keeps the leadership.
+        LeaderKeepsFlag,
+        /// A position equal to the durable bound counts as durable.
+        DurableInclusive,
+        /// A waiter that gives up after being chosen keeps the baton.
+        BatonDropped,
+        /// A retired segment is reused although a reader has it.
+        ReuseWhilePinned,
+        /// A segment is retired before the frontier has left it.
+        RetireEarly,
+        /// A dropped reservation leaves its bytes as they are.
+        DropWithoutAbort,
+    }
+
+    #[cfg(all(loom, feature = "loom"))]
+    mod active {
+        use super::Twin;
+        use std::cell::Cell;
+
+        // The checker runs all threads of a model on one thread of the system, so this is one cell for each model.
+        std::thread_local!(static ACTIVE: Cell<Option<Twin>> = const { Cell::new(None) });
+
+        /// Chooses the defect of the models that this thread runs from now on.
+        pub fn choose(twin: Option<Twin>) {
+            ACTIVE.with(|active| active.set(twin));
+        }
+
+        pub(crate) fn is(twin: Twin) -> bool {
+            ACTIVE.with(|active| active.get() == Some(twin))
+        }
+    }
+
+    #[cfg(not(all(loom, feature = "loom")))]
+    mod active {
+        #[inline(always)]
+        pub(crate) const fn is(_: super::Twin) -> bool {
+            false
+        }
+    }
+
+    #[cfg(all(loom, feature = "loom"))]
+    pub use active::choose;
+    pub(crate) use active::is;
+
+    /// `ordering`, unless `twin` is active: then relaxed.
+    #[inline(always)]
+    pub(crate) fn unless(twin: Twin, ordering: Ordering) -> Ordering {
+        if is(twin) {
+            Ordering::Relaxed
+        } else {
+            ordering
+        }
+    }
+}
