@@ -36,7 +36,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use mapping::Mapping;
+pub use mapping::{Mapping, Populated};
 pub use real::RealDisk;
 
 /// The unit in which the page cache writes back, and of the blocks that a commit costs.
