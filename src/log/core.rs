@@ -70,6 +70,18 @@ pub enum Attempt {
     NoSlot,
 }
 
+/// A witness that everything below its bound is filled (C2). What lies below is not written again while its segment is
+/// held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Published(Lsn);
+
+impl Published {
+    /// The exclusive bound.
+    pub fn bound(self) -> Lsn {
+        self.0
+    }
+}
+
 /// The state that writers and the leader share.
 #[derive(Debug)]
 pub struct Core<S> {
@@ -226,6 +238,11 @@ impl<S: Body> Core<S> {
         // AcqRel: pairs with itself, so that who is told a bound that another observed also sees the bytes below it.
         let before = self.published.fetch_max(frontier, Ordering::AcqRel);
         Lsn::from_word(before.max(frontier)).unwrap_or(Lsn::at(1, self.shape.first))
+    }
+
+    /// The published bound, as a witness for reading below it.
+    pub fn witness(&self) -> Published {
+        Published(self.published())
     }
 
     /// Whether the tail's segment is full.

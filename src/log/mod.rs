@@ -30,6 +30,11 @@
 //!
 //! The ledger of every atomic, with its partner and its model, is `docs/concurrency.md`.
 
+#![allow(
+    unreachable_pub,
+    reason = "public to the models through the hidden internals, which exist in their build alone"
+)]
+
 mod claim;
 mod core;
 mod ending;
@@ -43,7 +48,7 @@ mod tail;
 mod window;
 
 pub use self::claim::{Body, Claim, Seat, Span};
-pub use self::core::{Attempt, Core, Sealing, Shape};
+pub use self::core::{Attempt, Core, Published, Sealing, Shape};
 pub use self::ending::Ending;
 pub use self::gate::{Gate, Wish, Work};
 pub use self::gather::GatherLimits;

@@ -62,8 +62,8 @@ pub trait Supply<S>: Send + Sync {
 pub enum Patience {
     /// Not at all.
     None,
-    /// Until the host's clock shows this many nanoseconds.
-    UntilNs(u64),
+    /// So many nanoseconds from the first sleep on: an append that need not wait reads no clock.
+    ForNs(u64),
 }
 
 /// Rotation, and waiting for it.
@@ -168,6 +168,7 @@ impl Room {
         terms: &Terms<'_, S>,
         mut look: impl FnMut() -> Result<(), Shortage>,
     ) -> Result<()> {
+        let mut deadline_ns = None;
         loop {
             terms.ending.check()?;
             // Acquire: pairs with `announce`. R3: before looking.
@@ -177,10 +178,12 @@ impl Room {
                 seen = self.word.load(Ordering::Acquire);
             }
             terms.supply.short_of(shortage);
-            let Patience::UntilNs(deadline_ns) = terms.patience else {
+            let Patience::ForNs(patience_ns) = terms.patience else {
                 return Err(refuse(shortage));
             };
-            if terms.host.wait(&self.word, seen, Some(deadline_ns)) == Waited::TimedOut {
+            let deadline_ns =
+                deadline_ns.get_or_insert_with(|| terms.host.now_ns().saturating_add(patience_ns));
+            if terms.host.wait(&self.word, seen, Some(*deadline_ns)) == Waited::TimedOut {
                 terms.ending.check()?;
                 return look().map_err(refuse);
             }

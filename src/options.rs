@@ -1,0 +1,264 @@
+//! [`WalOptions`]: every setting of a log, validated once, when it is opened.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Segment sizes are multiples of this.
+const PAGE: u64 = 4096;
+const MIN_SEGMENT_SIZE: u64 = 2 * PAGE;
+const MAX_SEGMENT_SIZE: u64 = 1 << 30;
+const MAX_USER_HEADER_LEN: usize = 4096;
+/// A frame's header, and the part of a segment that no frame may use.
+const FRAME_HEADER_LEN: u64 = 24;
+const SEGMENT_HEADER_LEN: u64 = PAGE;
+
+/// What to do with a directory that holds no log, or one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Create {
+    /// Create a log if there is none.
+    #[default]
+    IfMissing,
+    /// Fail with [`NotFound`](ErrorKind::NotFound) if there is none.
+    Never,
+    /// Fail with [`InvalidState`](ErrorKind::InvalidState) if there is one.
+    Always,
+}
+
+/// What an append does when no segment is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFull {
+    /// Wait so long, then fail.
+    Block {
+        /// The longest wait of one append.
+        timeout: Duration,
+    },
+    /// Fail at once.
+    Fail,
+}
+
+/// What to do on a file system on which mapped appends have not been shown to be safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnknownFilesystem {
+    /// Refuse with [`UnsupportedFilesystem`](ErrorKind::UnsupportedFilesystem).
+    #[default]
+    Refuse,
+    /// Go on; the promises then are the file system's.
+    Allow,
+}
+
+/// How long a sync waits for writers that are about to join it.
+///
+/// The wait is at most a quarter of the median of the last sixteen syncs, ends as soon as everybody who returned from
+/// the last two syncs is back, and never happens for a lone writer. These are its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "each is a maximum and reads as one where it is set")]
+pub struct Gather {
+    /// Never wait longer than this. Zero turns gathering off. 200 microseconds by default.
+    pub max_wait: Duration,
+    /// Stop waiting once so many threads wait for the sync. No limit by default.
+    pub max_waiters: u32,
+    /// Stop waiting once so many bytes are to be synced. No limit by default.
+    pub max_bytes: u64,
+}
+
+impl Default for Gather {
+    fn default() -> Self {
+        Self { max_wait: Duration::from_micros(200), max_waiters: u32::MAX, max_bytes: u64::MAX }
+    }
+}
+
+/// The settings of a log.
+///
+/// ```
+/// # fn main() -> segwal::Result<()> {
+/// # let dir = std::env::temp_dir().join(format!("segwal-options-{}", std::process::id()));
+/// use segwal::WalOptions;
+///
+/// let mut options = WalOptions::new();
+/// options.segment_size(16 << 20).preallocate_segments(1);
+/// let wal = options.open(&dir)?;
+/// # wal.close()?;
+/// # std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct WalOptions {
+    pub(crate) segment_size: u64,
+    pub(crate) preallocate_segments: usize,
+    pub(crate) max_unsynced_segments: u32,
+    pub(crate) max_wal_bytes: Option<u64>,
+    pub(crate) max_record_len: Option<u32>,
+    pub(crate) on_full: OnFull,
+    pub(crate) gather: Gather,
+    pub(crate) create: Create,
+    pub(crate) user_header: Vec<u8>,
+    pub(crate) unknown_filesystem: UnknownFilesystem,
+}
+
+impl Default for WalOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl WalOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            segment_size: 64 << 20,
+            preallocate_segments: 2,
+            max_unsynced_segments: 4,
+            max_wal_bytes: None,
+            max_record_len: None,
+            on_full: OnFull::Block { timeout: Duration::from_secs(10) },
+            gather: Gather::default(),
+            create: Create::IfMissing,
+            user_header: Vec::new(),
+            unknown_filesystem: UnknownFilesystem::Refuse,
+        }
+    }
+
+    /// The size of each segment in bytes: a multiple of 4096 from 8 KiB to 1 GiB. 64 MiB by default.
+    ///
+    /// Fixed when the log is created: for an existing log the size in its `MANIFEST` holds, and this is ignored.
+    pub fn segment_size(&mut self, bytes: u64) -> &mut Self {
+        self.segment_size = bytes;
+        self
+    }
+
+    /// How many segments the background keeps ready beside the active one, once the log has rotated: 1 to 64. 2 by default.
+    pub fn preallocate_segments(&mut self, count: usize) -> &mut Self {
+        self.preallocate_segments = count;
+        self
+    }
+
+    /// How many segments, the active one included, may hold records that no sync has covered: 2 to 64. 4 by default.
+    ///
+    /// The background syncs on its own from half of it on; an append that would exceed it waits, and fails with
+    /// [`Backpressure`](ErrorKind::Backpressure).
+    pub fn max_unsynced_segments(&mut self, count: u32) -> &mut Self {
+        self.max_unsynced_segments = count;
+        self
+    }
+
+    /// The most bytes that the segments of the log may take together. No limit by default.
+    ///
+    /// At least one active, the unsynced and the preallocated segments must fit.
+    pub fn max_wal_bytes(&mut self, bytes: Option<u64>) -> &mut Self {
+        self.max_wal_bytes = bytes;
+        self
+    }
+
+    /// The longest record, and the longest batch, in bytes. What a segment holds by default.
+    pub fn max_record_len(&mut self, bytes: u32) -> &mut Self {
+        self.max_record_len = Some(bytes);
+        self
+    }
+
+    /// What an append does when no segment is ready. [`OnFull::Block`] for 10 seconds by default.
+    pub fn on_full(&mut self, policy: OnFull) -> &mut Self {
+        self.on_full = policy;
+        self
+    }
+
+    /// Limits of group commit's wait for more writers.
+    pub fn gather(&mut self, gather: Gather) -> &mut Self {
+        self.gather = gather;
+        self
+    }
+
+    /// What to do with a directory that holds no log, or one. [`Create::IfMissing`] by default.
+    pub fn create(&mut self, create: Create) -> &mut Self {
+        self.create = create;
+        self
+    }
+
+    /// Up to 4096 bytes of the embedder's own, kept with the identity of the log. Written when the log is created.
+    pub fn user_header(&mut self, bytes: &[u8]) -> &mut Self {
+        self.user_header = bytes.to_vec();
+        self
+    }
+
+    /// What to do on a file system that is not ext4, XFS, tmpfs or an overlay. Refuse by default.
+    pub fn allow_unknown_filesystem(&mut self, policy: UnknownFilesystem) -> &mut Self {
+        self.unknown_filesystem = policy;
+        self
+    }
+
+    /// Checks every field.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let size = self.segment_size;
+        let fits = size.is_multiple_of(PAGE) && (MIN_SEGMENT_SIZE..=MAX_SEGMENT_SIZE).contains(&size);
+        check(fits, || format!("segment_size is {size}, but must be a multiple of 4096 from 8192 to 1073741824"))?;
+        let ready = self.preallocate_segments;
+        check((1..=64).contains(&ready), || format!("preallocate_segments is {ready}, but must be from 1 to 64"))?;
+        let unsynced = self.max_unsynced_segments;
+        check((2..=64).contains(&unsynced), || format!("max_unsynced_segments is {unsynced}, but must be from 2 to 64"))?;
+        let len = self.user_header.len();
+        check(len <= MAX_USER_HEADER_LEN, || format!("user_header has {len} bytes, but may have at most 4096"))
+    }
+
+    /// Checks what depends on the size of the segments of the log that is there.
+    pub(crate) fn validate_for(&self, segment_size: u64) -> Result<()> {
+        let capacity = record_capacity(segment_size);
+        if let Some(len) = self.max_record_len {
+            check(len >= 1 && len <= capacity, || {
+                format!("max_record_len is {len}, but must be from 1 to {capacity} for segments of {segment_size} bytes")
+            })?;
+        }
+        if let Some(bytes) = self.max_wal_bytes {
+            let segments = 1 + u64::from(self.max_unsynced_segments) + self.preallocate_segments as u64;
+            let least = segments * segment_size;
+            check(bytes >= least, || {
+                format!("max_wal_bytes is {bytes}, but must be at least {least}: {segments} segments of {segment_size}")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The longest record that a segment of `segment_size` bytes holds.
+pub(crate) fn record_capacity(segment_size: u64) -> u32 {
+    u32::try_from(segment_size - SEGMENT_HEADER_LEN - FRAME_HEADER_LEN).unwrap_or(u32::MAX)
+}
+
+fn check(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::new(ErrorKind::InvalidOption, message())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut WalOptions)) -> String {
+        let mut options = WalOptions::new();
+        change(&mut options);
+        let error = options.validate().and_then(|()| options.validate_for(options.segment_size)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        error.to_string()
+    }
+
+    #[test]
+    fn each_field_is_named_with_its_value_and_rule() {
+        for size in [0, 4096, 8191, 8193, (1 << 30) + 4096, u64::MAX] {
+            assert!(refused(|o| drop(o.segment_size(size))).contains(&format!("segment_size is {size}")));
+        }
+        assert!(refused(|o| drop(o.preallocate_segments(0))).contains("preallocate_segments is 0"));
+        assert!(refused(|o| drop(o.max_unsynced_segments(1))).contains("max_unsynced_segments is 1"));
+        assert!(refused(|o| drop(o.user_header(&[0; 4097]))).contains("4097"));
+        assert!(refused(|o| drop(o.max_wal_bytes(Some(1)))).contains("max_wal_bytes is 1"));
+        assert!(refused(|o| drop(o.max_record_len(64 << 20))).contains("max_record_len is"));
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let options = WalOptions::new();
+        options.validate().unwrap();
+        options.validate_for(options.segment_size).unwrap();
+    }
+}

@@ -1,0 +1,156 @@
+//! [`Segment`]: one activated segment, from its first frame until it is retired.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::format::{Checksum, DurableDistance, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind};
+use crate::log::{Body, Published, Span};
+use crate::lsn::{GRAIN, Lsn};
+use crate::sys::{Mapping, Populated};
+
+use super::bytes::Frames;
+use super::salts::Salts;
+
+/// Where a frame's payload begins in its claim.
+const PAYLOAD: usize = 24;
+const _: () = assert!(PAYLOAD as u64 == FRAME_HEADER_LEN, "the payload follows the header");
+
+/// What a writer says of its frame; position and checksum follow from the claim.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameFields {
+    pub(crate) len: u32,
+    pub(crate) kind: FrameKind,
+    pub(crate) tag: u8,
+    pub(crate) count: u16,
+    /// The durable bound that the frame states; anything that was once true may be stated.
+    pub(crate) durable: Lsn,
+}
+
+impl FrameFields {
+    fn header_at(&self, lsn: Lsn) -> FrameHeader {
+        let Self { len, kind, tag, count, durable } = *self;
+        FrameHeader { len, lsn, kind, tag, count, distance: DurableDistance::between(lsn, durable) }
+    }
+}
+
+/// One activated segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    id: u32,
+    size: u64,
+    frames: Frames,
+    salts: Salts,
+}
+
+impl Segment {
+    pub(crate) fn new(id: u32, size: u64, frames: Frames, salts: Salts) -> Arc<Self> {
+        Arc::new(Self { id, size, frames, salts })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(crate) fn salts(&self) -> &Salts {
+        &self.salts
+    }
+
+    pub(super) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    pub(crate) fn mapping(&self) -> &Arc<Mapping> {
+        self.frames.mapping()
+    }
+
+    /// Writes a whole frame into the span. `checksum` sums the parts in order.
+    #[inline]
+    pub(crate) fn write<'a>(
+        &self,
+        span: &mut Span,
+        fields: &FrameFields,
+        checksum: Checksum,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) {
+        let mut at = PAYLOAD;
+        for part in parts {
+            self.frames.fill(span, at, part);
+            at += part.len();
+        }
+        // Nothing of an earlier life stays behind the payload.
+        const ZEROS: [u8; 8] = [0; 8];
+        self.frames.fill(span, at, &ZEROS[..at.next_multiple_of(8) - at]);
+        self.write_header(span, fields, checksum);
+    }
+
+    #[inline]
+    fn write_header(&self, span: &mut Span, fields: &FrameFields, checksum: Checksum) {
+        let header = fields.header_at(span.lsn()).encode(checksum, self.salts.last());
+        self.frames.fill(span, 0, &header);
+    }
+
+    /// Makes the payload of the span zero, so that what a reservation leaves out is nobody's old data.
+    pub(crate) fn clear_payload(&self, span: &mut Span) {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let len = span_len(span);
+        let mut at = PAYLOAD;
+        while at < len {
+            let step = (len - at).min(ZEROS.len());
+            self.frames.fill(span, at, &ZEROS[..step]);
+            at += step;
+        }
+    }
+
+    /// Writes `bytes` at `at` bytes into the payload.
+    pub(crate) fn write_payload(&self, span: &mut Span, at: usize, bytes: &[u8]) {
+        self.frames.fill(span, PAYLOAD + at, bytes);
+    }
+
+    /// Completes a frame whose payload was written piece by piece.
+    pub(crate) fn finish(&self, span: &mut Span, fields: &FrameFields) {
+        let end = PAYLOAD + usize::try_from(fields.len).unwrap_or(usize::MAX);
+        let checksum = Checksum::of(self.frames.filled(span, PAYLOAD..end));
+        self.write_header(span, fields, checksum);
+    }
+
+    /// Makes the frames from `range.start` up to `range.end` durable, and the first block with the first frame.
+    pub(crate) fn sync(&self, range: Range<u64>) -> io::Result<()> {
+        let start = if range.start <= FIRST_FRAME { 0 } else { range.start };
+        self.frames.sync(start..range.end)
+    }
+
+    /// Brings the pages of the range in for writing, ahead of the writers.
+    pub(crate) fn prefault(&self, range: Range<u64>) -> io::Result<Populated> {
+        let end = usize::try_from(range.end.min(self.size)).unwrap_or(usize::MAX);
+        let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+        self.frames.mapping().populate_write(start..end)
+    }
+
+    /// Where readable bytes end.
+    pub(super) fn readable_end(&self, published: Published) -> u64 {
+        let bound = published.bound();
+        match self.id.cmp(&bound.segment()) {
+            std::cmp::Ordering::Less => self.size,
+            std::cmp::Ordering::Equal => bound.offset(),
+            std::cmp::Ordering::Greater => 0,
+        }
+    }
+}
+
+fn span_len(span: &Span) -> usize {
+    usize::try_from(u64::from(span.grains()) * GRAIN).unwrap_or(usize::MAX)
+}
+
+impl Body for Segment {
+    fn abort(&self, span: &mut Span) {
+        let len = u32::try_from(span_len(span) - PAYLOAD).unwrap_or(u32::MAX);
+        let durable = Lsn::at(span.lsn().segment(), 0);
+        let fields = FrameFields { len, kind: FrameKind::Aborted, tag: 0, count: 0, durable };
+        self.write_header(span, &fields, Checksum::EMPTY);
+    }
+}

@@ -1,0 +1,46 @@
+//! One segment, its life, and the files behind it.
+//!
+//! ```text
+//!            prepare                  shelf                  active            registry
+//!  absent ──────────────► ready ────────────────► active ──────────► sealed ──────────► retired
+//!     ▲   create, fill,    │   activation part,      │   the straddler    │  head beyond it, │
+//!     │   sync, rename     │   no call              │   records the seal  │  no reader       │
+//!     │                    │                        │                     │                  ▼
+//!     └── removed ◄────────┴───────────────── reuse: new header, sync, rename ◄──────── reusable
+//! ```
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `name`, `directory` | what the files are called, and where they lie |
+//! | `bytes` | the bridge from claims to mapped memory; the only `unsafe` here |
+//! | `active` | a segment that frames are written to and read from |
+//! | `salts` | which salt rules which part of it |
+//! | `prepare`, `shelf` | making segments ready; the ready and the recycle queue |
+//! | `registry` | the segments that hold records, and who reads them |
+//! | `prefault` | writable pages ahead of the tail |
+//! | `source` | a segment's bytes for a scan |
+//! | `cookie` | the open `COOKIE` |
+
+mod active;
+mod bytes;
+mod cookie;
+mod directory;
+mod name;
+mod prefault;
+mod prepare;
+mod registry;
+mod salts;
+mod shelf;
+mod source;
+
+pub(crate) use active::{FrameFields, Segment};
+pub(crate) use bytes::{Exclusive, Held};
+pub(crate) use cookie::CookieFile;
+pub(crate) use directory::Directory;
+pub(crate) use name::{COOKIE, LOCK, MANIFEST, Name, segment as segment_name};
+pub(crate) use prefault::{Prefaulter, Tick};
+pub(crate) use prepare::{Mold, Ready};
+pub(crate) use registry::{Registry, Retired};
+pub(crate) use salts::Salts;
+pub(crate) use shelf::{Preparation, Shelf};
+pub(crate) use source::FileSource;

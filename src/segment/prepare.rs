@@ -1,0 +1,160 @@
+//! Making a segment ready: creating its file, or reusing one whose records are discarded.
+//!
+//! Everything that rotation must not do is done here, before the segment enters the ready queue: allocating, writing every
+//! block, the prepared header, its sync, the name, and the sync of the directory.
+//!
+//! # Protocol
+//! New: `N.seg.new` is created, allocated, every page written through the mapping (an allocated block that was never
+//! written costs a journal commit at its first sync), header stored, synced, renamed to `N.seg`, directory synced.
+//!
+//! Reused: the header of the new id is stored over the old one and synced while the file still has its old name, then it
+//! is renamed, and the directory synced. A crash between leaves a file whose name and header disagree: it is dead, and
+//! recovery reclaims it. The old activation is cleared with the same store, and could not be valid beside the new header.
+//!
+//! A failure leaves no partial file behind and is tried again under the same id.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::format::{Prepared, Salt, Uuid, encode_block};
+use crate::sys::{Access, DiskFile, Mapping, Populated, Random};
+
+use super::bytes::Exclusive;
+use super::registry::Reusable;
+use super::salts::Salts;
+use super::{Directory, name};
+
+/// How far pages are brought in at a time.
+const STEP: usize = 1 << 20;
+/// What of a ready segment is kept writable for the first appends.
+const WARM: usize = 64 << 10;
+const PAGE: usize = 4096;
+
+/// A segment that can be rotated into.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) prepared: Prepared,
+    pub(crate) bytes: Exclusive,
+    /// The salt of its activation, drawn ahead so that rotation makes no call.
+    pub(crate) salt: Salt,
+}
+
+/// What every segment of a log has in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Mold {
+    pub(crate) directory: Directory,
+    pub(crate) uuid: Uuid,
+    pub(crate) size: u64,
+    pub(crate) random: Arc<Random>,
+}
+
+impl Mold {
+    fn prepared(&self, id: u32) -> Prepared {
+        Prepared { uuid: self.uuid, segment: id, size: self.size, incompat: 0 }
+    }
+
+    fn size(&self) -> usize {
+        usize::try_from(self.size).unwrap_or(usize::MAX)
+    }
+
+    fn failed(&self, what: &'static str, id: u32) -> impl FnOnce(io::Error) -> Error {
+        let path = self.directory.segment(id);
+        move |error| Error::io(what, &path, error).at_segment(id)
+    }
+
+    /// Makes segment `id` of a new file.
+    pub(crate) fn create(&self, id: u32) -> Result<Ready> {
+        let made = name::unfinished(&name::segment(id));
+        self.directory.remove(&made)?;
+        self.create_as(id, &made).inspect_err(|_| {
+            // The first error is the one to report; a file that stays is reclaimed at the next open.
+            let _ = self.directory.remove(&made);
+        })
+    }
+
+    fn create_as(&self, id: u32, made: &str) -> Result<Ready> {
+        let path = self.directory.file(made);
+        let file = self.directory.disk().create(&path).map_err(self.failed("cannot create a segment", id))?;
+        file.allocate(self.size).map_err(self.failed("cannot allocate a segment", id))?;
+        let mapping = file.map(self.size()).map_err(self.failed("cannot map a segment", id))?;
+        let mut bytes = Exclusive::fresh(mapping);
+        write_every_page(&mut bytes).map_err(self.failed("cannot fill a segment", id))?;
+        let prepared = self.prepared(id);
+        bytes.store(0, &encode_block(&prepared));
+        file.sync().map_err(self.failed("cannot make a new segment durable", id))?;
+        self.name(id, made)?;
+        self.ready(prepared, bytes, None)
+    }
+
+    /// Makes segment `id` of a file whose records are discarded.
+    pub(crate) fn reuse(&self, id: u32, old: Reusable) -> Result<Ready> {
+        let named = name::segment(old.id);
+        let (mut bytes, salts) = match old.mapped {
+            Some((bytes, salts)) => (bytes, Some(salts)),
+            None => (self.map_existing(old.id)?, None),
+        };
+        let prepared = self.prepared(id);
+        bytes.store(0, &encode_block(&prepared));
+        bytes.mapping().sync(0..PAGE).map_err(self.failed("cannot make the header of a reused segment durable", id))?;
+        if old.id != id {
+            self.name(id, &named)?;
+        }
+        self.ready(prepared, bytes, salts.as_ref())
+    }
+
+    fn map_existing(&self, id: u32) -> Result<Exclusive> {
+        let file = self.directory.open(&name::segment(id), Access::Write)?;
+        let mapping = file.map(self.size()).map_err(self.failed("cannot map a segment", id))?;
+        Ok(Exclusive::fresh(mapping))
+    }
+
+    /// Takes a segment that an earlier process made ready and never activated: its name and bytes need not be durable.
+    pub(crate) fn adopt(&self, id: u32, file: &dyn DiskFile) -> Result<Ready> {
+        file.sync().map_err(self.failed("cannot make a ready segment durable", id))?;
+        let mapping = file.map(self.size()).map_err(self.failed("cannot map a segment", id))?;
+        self.ready(self.prepared(id), Exclusive::fresh(mapping), None)
+    }
+
+    fn name(&self, id: u32, from: &str) -> Result<()> {
+        let (from, to) = (self.directory.file(from), self.directory.segment(id));
+        self.directory.disk().rename(&from, &to).map_err(self.failed("cannot name a segment", id))?;
+        self.directory.sync()
+    }
+
+    fn ready(&self, prepared: Prepared, bytes: Exclusive, old: Option<&Salts>) -> Result<Ready> {
+        warm(bytes.mapping());
+        let salt = self.draw_salt(|salt| old.is_none_or(|old| old.differ_from(salt)))?;
+        Ok(Ready { prepared, bytes, salt })
+    }
+
+    /// A salt that `fits`, which hardly any does not.
+    pub(crate) fn draw_salt(&self, fits: impl Fn(Salt) -> bool) -> Result<Salt> {
+        loop {
+            let word = self.random.u64().map_err(|error| {
+                Error::io("cannot draw a random number", self.directory.path(), error)
+            })?;
+            if fits(Salt::new(word)) {
+                return Ok(Salt::new(word));
+            }
+        }
+    }
+}
+
+/// Dirties every page, by the kernel where it can: then the first sync writes every block.
+fn write_every_page(bytes: &mut Exclusive) -> io::Result<()> {
+    let size = bytes.mapping().size();
+    for start in (0..size).step_by(STEP) {
+        let end = (start + STEP).min(size);
+        let populated = bytes.mapping().populate_write(start..end)?;
+        if populated == Populated::Unsupported {
+            (start..end).step_by(PAGE).for_each(|page| bytes.store(page, &[0]));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the first pages writable again after the sync write-protected them. Advice only.
+fn warm(mapping: &Mapping) {
+    let _ = mapping.populate_write(0..mapping.size().min(WARM));
+}

@@ -1,0 +1,79 @@
+//! [`Stats`]: what a log has done since it was opened.
+//!
+//! Nothing is counted on the path of an append: every counter changes at a sync, at a rotation, or in the background.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        // Relaxed: a figure for people; nothing is read through it.
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        // Relaxed: as `add`.
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of one open log.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        /// What a log has done since it was opened, and what it holds now.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Segments that hold records which were not discarded, the active one included.
+            pub retained_segments: u64,
+            /// Segments that are ready to be rotated into.
+            pub ready_segments: u64,
+            /// Segments whose records are discarded, waiting to be reused.
+            pub recyclable_segments: u64,
+            /// Segments that are discarded and kept only by readers.
+            pub pinned_segments: u64,
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> Stats {
+                Stats { $($name: self.$name.value(),)* ..Stats::default() }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Successful syncs.
+    syncs,
+    /// Calls that a sync answered: divided by `syncs`, the commits for each sync.
+    commits,
+    /// Bytes of frames that syncs covered.
+    synced_bytes,
+    /// Nanoseconds spent in syncs.
+    sync_ns,
+    /// Syncs that the background began.
+    background_syncs,
+    /// Segments rotated into.
+    rotations,
+    /// Segments made by creating a file.
+    created_segments,
+    /// Segments made by reusing a file whose records were discarded.
+    reused_segments,
+    /// Files removed because they were not needed.
+    removed_segments,
+    /// Times an append found no segment ready.
+    ready_misses,
+    /// Times an append found too many segments unsynced.
+    backpressure,
+    /// Preparations that failed for want of space.
+    failed_preparations,
+}
