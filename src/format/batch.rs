@@ -42,7 +42,7 @@ impl BatchLayout {
     }
 
     /// The bytes before the first record.
-    pub(crate) fn directory_len(&self) -> usize {
+    pub(crate) fn directory_len(self) -> usize {
         usize::from(self.count) * ENTRY_LEN
     }
 }
@@ -83,13 +83,13 @@ impl<'a> BatchView<'a> {
         let (directory, _) = directory.as_chunks();
         let mut last = 0;
         for (index, entry) in (0..count).zip(directory) {
-            if end_of(entry) < last {
+            if end_of(*entry) < last {
                 return Err(BatchFault::EndsBackwards(index));
             }
             if !is_zero(&entry[5..]) {
                 return Err(BatchFault::ReservedNotZero(index));
             }
-            last = end_of(entry);
+            last = end_of(*entry);
         }
         if last == data.len() {
             Ok(Self { directory, data })
@@ -104,13 +104,13 @@ impl<'a> BatchView<'a> {
         let entry = self.directory.get(index)?;
         let start = index
             .checked_sub(1)
-            .map_or(0, |before| end_of(&self.directory[before]));
-        Some((&self.data[start..end_of(entry)], entry[4]))
+            .map_or(0, |before| end_of(self.directory[before]));
+        Some((&self.data[start..end_of(*entry)], entry[4]))
     }
 }
 
-fn end_of(entry: &[u8; ENTRY_LEN]) -> usize {
-    u32_at(entry, 0) as usize
+fn end_of(entry: [u8; ENTRY_LEN]) -> usize {
+    u32_at(&entry, 0) as usize
 }
 
 impl fmt::Display for BatchFault {

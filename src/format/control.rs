@@ -23,7 +23,7 @@ pub(crate) struct Epoch {
     /// In force before this frame, and for it.
     pub(crate) previous_salt: Salt,
     /// The offset in bytes of the epoch frame before this one in the segment.
-    pub(crate) previous_epoch: Option<u64>,
+    pub(crate) previous_offset: Option<u64>,
     /// Everything below was durable when this was written.
     pub(crate) durable: Lsn,
     /// How often the log has been opened for writing, this time included.
@@ -57,7 +57,7 @@ impl Epoch {
         let mut bytes = [0; EPOCH_LEN as usize];
         put(&mut bytes, 0, self.salt.to_word().to_le_bytes());
         put(&mut bytes, 8, self.previous_salt.to_word().to_le_bytes());
-        put(&mut bytes, 16, grains(self.previous_epoch).to_le_bytes());
+        put(&mut bytes, 16, grains(self.previous_offset).to_le_bytes());
         put(&mut bytes, 24, self.durable.to_word().to_le_bytes());
         put(&mut bytes, 32, self.opened.to_le_bytes());
         bytes
@@ -70,15 +70,15 @@ impl Epoch {
         if !is_zero(&bytes[20..24]) {
             return Err(ControlFault::ReservedNotZero);
         }
-        let previous_epoch = offset(u32_at(bytes, 16));
-        if previous_epoch.is_some_and(|epoch| !is_epoch_before(epoch, at.offset())) {
+        let previous_offset = offset(u32_at(bytes, 16));
+        if previous_offset.is_some_and(|epoch| !is_epoch_before(epoch, at.offset())) {
             return Err(ControlFault::BadPreviousEpoch);
         }
         let durable = Lsn::from_word(u64_at(bytes, 24)).filter(|&durable| durable <= at);
         Ok(Self {
             salt: Salt::new(u64_at(bytes, 0)),
             previous_salt: Salt::new(u64_at(bytes, 8)),
-            previous_epoch,
+            previous_offset,
             durable: durable.ok_or(ControlFault::BadDurable)?,
             opened: u64_at(bytes, 32),
         })
@@ -86,7 +86,7 @@ impl Epoch {
 }
 
 impl Rewind {
-    pub(crate) fn encode(&self) -> [u8; REWIND_LEN as usize] {
+    pub(crate) fn encode(self) -> [u8; REWIND_LEN as usize] {
         let mut bytes = [0; REWIND_LEN as usize];
         put(&mut bytes, 0, self.from.to_word().to_le_bytes());
         bytes
@@ -147,7 +147,7 @@ mod tests {
         Epoch {
             salt: Salt::new(1),
             previous_salt: Salt::new(2),
-            previous_epoch: Some(4096),
+            previous_offset: Some(4096),
             durable: at(4160),
             opened: 3,
         }
@@ -163,7 +163,7 @@ mod tests {
     fn epochs_round_trip() {
         assert_eq!(Epoch::decode(&epoch().encode(), at(4160)), Ok(epoch()));
         let first = Epoch {
-            previous_epoch: None,
+            previous_offset: None,
             durable: at(4096),
             ..epoch()
         };

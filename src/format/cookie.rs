@@ -68,10 +68,10 @@ pub(crate) enum SlotFault {
     BadChecksum,
     /// C5
     ReservedNotZero,
-    /// C6: of another log.
-    WrongUuid,
-    /// C7: no position of a frame.
+    /// C6: no position of a frame.
     BadLsn,
+    /// C7: of another log.
+    WrongUuid,
     /// C8: of a generation that belongs into the other slot.
     WrongPlace,
 }
@@ -209,11 +209,11 @@ mod tests {
     }
 
     fn empty() -> Vec<u8> {
-        vec![0; COOKIE_SIZE as usize]
+        vec![0; usize::try_from(COOKIE_SIZE).unwrap()]
     }
 
     fn store(file: &mut [u8], kind: SlotKind, slot: &Slot) {
-        let at = slot_offset(kind, slot.generation) as usize;
+        let at = usize::try_from(slot_offset(kind, slot.generation)).unwrap();
         put(file, at, slot.encode(kind));
     }
 

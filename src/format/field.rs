@@ -8,7 +8,7 @@ use super::Checksum;
 pub(super) const PART_LEN: usize = 64;
 
 /// Where every part keeps its checksum; what it covers begins with all bytes before.
-const CHECKSUM_AT: usize = 60;
+pub(super) const CHECKSUM_AT: usize = 60;
 
 /// A structure of 64 bytes that ends in its checksum.
 pub(super) type Part = [u8; PART_LEN];

@@ -18,7 +18,8 @@ use super::field::{put, u16_at, u32_at, u64_at};
 use super::{Checksum, FRAME_HEADER_LEN, Salt};
 use crate::lsn::{GRAIN, Lsn};
 
-const HEADER_LEN: usize = 24;
+/// The bytes of a stored header.
+pub(crate) const HEADER_LEN: usize = 24;
 const _: () = assert!(
     HEADER_LEN as u64 == FRAME_HEADER_LEN,
     "one length, two types"

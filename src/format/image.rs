@@ -44,7 +44,7 @@ impl Image {
         let payload = Epoch {
             salt,
             previous_salt: self.salt,
-            previous_epoch: self.last_epoch,
+            previous_offset: self.last_epoch,
             durable: self.at,
             opened: 2,
         };

@@ -18,11 +18,10 @@
 
 use std::fmt;
 
-use super::field::{PART_LEN, Part, array_at, is_zero, part_at, put, u32_at, u64_at};
+use super::field::{CHECKSUM_AT, PART_LEN, Part, array_at, is_zero, part_at, put, u32_at, u64_at};
 use super::{Checksum, KNOWN_INCOMPAT, KNOWN_RO_COMPAT, Uuid, VERSION, is_segment_size};
 
 const MAGIC: [u8; 8] = *b"SEGWAL\0M";
-const CHECKSUM_AT: usize = 60;
 
 /// The longest user header, in bytes.
 pub(crate) const MAX_USER_HEADER_LEN: usize = 4096;

@@ -75,14 +75,17 @@ pub(crate) const MAX_SEGMENT_SIZE: u64 = 1 << 30;
 
 const _: () = {
     assert!(
-        FIRST_FRAME % GRAIN == 0,
+        FIRST_FRAME.is_multiple_of(GRAIN),
         "a frame begins at a multiple of the grain"
     );
     assert!(
-        FRAME_HEADER_LEN % GRAIN == 0,
+        FRAME_HEADER_LEN.is_multiple_of(GRAIN),
         "an empty frame needs no padding"
     );
-    assert!(BLOCK_SIZE % SECTOR_SIZE == 0, "a block is whole sectors");
+    assert!(
+        BLOCK_SIZE.is_multiple_of(SECTOR_SIZE),
+        "a block is whole sectors"
+    );
     assert!(
         MAX_SEGMENT_SIZE / GRAIN <= u32::MAX as u64,
         "every offset fits half of an LSN"
@@ -91,7 +94,7 @@ const _: () = {
 
 /// Whether a segment may have this size: whole blocks, within the limits.
 pub(crate) const fn is_segment_size(size: u64) -> bool {
-    size % BLOCK_SIZE == 0 && MIN_SEGMENT_SIZE <= size && size <= MAX_SEGMENT_SIZE
+    size.is_multiple_of(BLOCK_SIZE) && MIN_SEGMENT_SIZE <= size && size <= MAX_SEGMENT_SIZE
 }
 
 #[cfg(test)]

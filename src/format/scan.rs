@@ -2,10 +2,10 @@
 //!
 //! The scanner holds three things that a frame can change, and only a frame that broke no rule changes them:
 //!
-//! * S1. The position is the end of the last valid frame, and stays there after a stop: asked again, it answers the same.
-//! * S2. The salt is the one in force at the position. An epoch frame is valid under the salt before it, names that salt and
+//! * W1. The position is the end of the last valid frame, and stays there after a stop: asked again, it answers the same.
+//! * W2. The salt is the one in force at the position. An epoch frame is valid under the salt before it, names that salt and
 //!   the epoch before it, and puts its own in force.
-//! * S3. The known durable bound is the greatest that any valid frame stated.
+//! * W3. The known durable bound is the greatest that any valid frame stated.
 //!
 //! Limits. A length is used only after its frame was seen to end in the segment. The search behind a stop reads the bytes
 //! once, and sums at most four times the segment: bytes that were made to look like headers cannot hold it up for ever.
@@ -14,7 +14,7 @@ use std::io;
 
 use super::control::Epoch;
 use super::field::array_at;
-use super::frame::{FrameFault, FrameHeader, FrameKind};
+use super::frame::{FrameFault, FrameHeader, FrameKind, HEADER_LEN};
 use super::verdict::{Behind, StopKind};
 use super::{BatchView, FIRST_FRAME, FRAME_HEADER_LEN, MAX_SEGMENT_SIZE, Rewind, Salt};
 use crate::lsn::{GRAIN, Lsn};
@@ -120,7 +120,7 @@ impl Scanner {
         };
         if frame
             .epoch
-            .is_some_and(|epoch| epoch.previous_epoch != self.last_epoch)
+            .is_some_and(|epoch| epoch.previous_offset != self.last_epoch)
         {
             return stop(FrameFault::BrokenEpoch);
         }
@@ -265,7 +265,7 @@ fn next_candidate<S: Source>(
 
 /// A header that breaks no rule; its checksum is not yet checked.
 struct StoredHeader {
-    bytes: [u8; FRAME_HEADER_LEN as usize],
+    bytes: [u8; HEADER_LEN],
     header: FrameHeader,
 }
 
@@ -275,7 +275,7 @@ impl StoredHeader {
         if room < FRAME_HEADER_LEN {
             return Ok(Err(FrameFault::NoRoom));
         }
-        let bytes = array_at(source.bytes(at.offset(), as_len(FRAME_HEADER_LEN))?, 0);
+        let bytes = array_at(source.bytes(at.offset(), HEADER_LEN)?, 0);
         Ok(FrameHeader::decode(&bytes, at, room).map(|header| Self { bytes, header }))
     }
 

@@ -1,8 +1,8 @@
 //! [`Prepared`] and [`Activation`]: the two parts in the first block of a segment.
 //!
 //! The prepared part is written when the file is made ready, the activation part when the log rotates into it. Only the
-//! activation names a salt, and without a salt no frame can be valid. Its checksum covers the prepared part first: the
-//! activation of an earlier life dies with the prepared part that it was written beside.
+//! activation names a salt, and without a salt no frame can be valid. Its checksum covers the prepared part's fields first:
+//! the activation of an earlier life dies with the prepared part that it was written beside.
 //!
 //! ```text
 //!       0       1       2       3       4       5       6       7
@@ -29,7 +29,7 @@ use std::fmt;
 
 use super::control::{grains, is_epoch_before, offset};
 use super::field::{
-    PART_LEN, Part, array_at, is_sealed, is_zero, part_at, put, seal, u32_at, u64_at,
+    CHECKSUM_AT, PART_LEN, Part, array_at, is_sealed, is_zero, part_at, put, seal, u32_at, u64_at,
 };
 use super::{
     Checksum, FIRST_FRAME, KNOWN_INCOMPAT, SECTOR_SIZE, Salt, Uuid, VERSION, is_segment_size,
@@ -140,6 +140,12 @@ impl Prepared {
         part
     }
 
+    /// What an activation's checksum continues: all but the part's own checksum, which would take the rest out again. The
+    /// CRC of any bytes followed by their CRC is the same number.
+    fn checksum(&self) -> Checksum {
+        Checksum::of(&self.encode()[..CHECKSUM_AT])
+    }
+
     fn decode(part: &Part) -> Result<Self, HeaderFault> {
         if is_zero(part) {
             return Err(HeaderFault::Absent);
@@ -199,7 +205,7 @@ impl Activation {
             40,
             self.durable.map_or(0, Lsn::to_word).to_le_bytes(),
         );
-        seal(&mut part, Checksum::of(&prepared.encode()));
+        seal(&mut part, prepared.checksum());
         part
     }
 
@@ -210,7 +216,7 @@ impl Activation {
         if part[..8] != ACTIVATION_MAGIC {
             return Err(ActivationFault::BadMagic);
         }
-        if !is_sealed(part, Checksum::of(&prepared.encode())) {
+        if !is_sealed(part, prepared.checksum()) {
             return Err(ActivationFault::BadChecksum);
         }
         if u32_at(part, 16) != prepared.segment {

@@ -101,7 +101,7 @@ pub(crate) struct Row {
     pub(crate) letter: char,
     pub(crate) name: &'static str,
     pub(crate) action: Action,
-    matches: fn(&Findings) -> bool,
+    matches: fn(Findings) -> bool,
 }
 
 const CORRUPT: Action = Action::Refuse(ErrorKind::Corrupt);
@@ -165,7 +165,7 @@ pub(crate) static ROWS: [Row; 9] = [
 ];
 
 /// The row that the findings match.
-pub(crate) fn judge(findings: &Findings) -> &'static Row {
+pub(crate) fn judge(findings: Findings) -> &'static Row {
     ROWS.iter()
         .find(|row| (row.matches)(findings))
         .expect("the table is exhaustive")
@@ -173,23 +173,23 @@ pub(crate) fn judge(findings: &Findings) -> &'static Row {
 
 /// The levels of the table; each needs the one before it.
 impl Findings {
-    fn is_readable(&self) -> bool {
+    fn is_readable(self) -> bool {
         self.reading == Reading::Complete
     }
 
-    fn has_head(&self) -> bool {
+    fn has_head(self) -> bool {
         self.is_readable() && self.cookie == CookieState::Valid
     }
 
-    fn is_linked(&self) -> bool {
+    fn is_linked(self) -> bool {
         self.has_head() && self.chain == Chain::Whole
     }
 
-    fn reaches_head(&self) -> bool {
+    fn reaches_head(self) -> bool {
         self.is_linked() && self.head == Reach::Reached
     }
 
-    fn keeps_durable(&self) -> bool {
+    fn keeps_durable(self) -> bool {
         self.reaches_head() && self.durable == Reach::Reached
     }
 }
@@ -238,15 +238,15 @@ mod tests {
         );
         let all = vary(&all, &cookie, |f, value| f.cookie = value);
         let all = vary(&all, &[Chain::Whole, Chain::Broken], |f, value| {
-            f.chain = value
+            f.chain = value;
         });
         let all = vary(&all, &reach, |f, value| f.head = value);
         let all = vary(&all, &reach, |f, value| f.durable = value);
         let all = vary(&all, &[StopKind::Clean, StopKind::Torn], |f, value| {
-            f.stop = value
+            f.stop = value;
         });
         vary(&all, &[Behind::Nothing, Behind::Frames], |f, value| {
-            f.behind = value
+            f.behind = value;
         })
     }
 
@@ -254,7 +254,7 @@ mod tests {
     fn exactly_one_row_matches_whatever_is_found() {
         let all = every_finding();
         assert_eq!(all.len(), 192);
-        for findings in &all {
+        for findings in all {
             let rows: Vec<_> = ROWS
                 .iter()
                 .filter(|row| (row.matches)(findings))
@@ -269,7 +269,7 @@ mod tests {
     fn every_row_is_reached_and_has_its_letter() {
         let mut letters: Vec<_> = every_finding()
             .iter()
-            .map(|findings| judge(findings).letter)
+            .map(|&findings| judge(findings).letter)
             .collect();
         letters.sort_unstable();
         letters.dedup();
@@ -287,7 +287,7 @@ mod tests {
             let sound = findings.reading == Reading::Complete && findings.chain == Chain::Whole;
             if !(kept && sound && findings.cookie == CookieState::Valid) {
                 assert!(
-                    matches!(judge(&findings).action, Action::Refuse(_)),
+                    matches!(judge(findings).action, Action::Refuse(_)),
                     "{findings:?}"
                 );
             }
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn each_finding_alone_has_its_row() {
-        let row = |findings: Findings| judge(&findings).letter;
+        let row = |findings: Findings| judge(findings).letter;
         assert_eq!(row(GOOD), 'A');
         assert_eq!(
             row(Findings {

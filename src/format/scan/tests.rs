@@ -114,13 +114,13 @@ fn a_frame_of_the_epoch_before_does_not_follow_an_epoch() {
 
 #[test]
 fn an_epoch_that_does_not_continue_the_one_before_is_refused() {
-    let epoch = |previous_salt, previous_epoch| {
+    let epoch = |previous_salt, previous_offset| {
         let mut image = image();
         image.epoch(NEXT_SALT);
         let epoch = Epoch {
             salt: SALT,
             previous_salt,
-            previous_epoch,
+            previous_offset,
             durable: start(),
             opened: 1,
         };

@@ -42,7 +42,7 @@ fn header_fault(alter: impl FnOnce(&mut Part)) -> HeaderFault {
 fn activation_fault(alter: impl FnOnce(&mut Part)) -> ActivationFault {
     let mut part = activation().encode(&prepared());
     alter(&mut part);
-    seal(&mut part, Checksum::of(&prepared().encode()));
+    seal(&mut part, prepared().checksum());
     let mut block = encode_block(&prepared());
     put(&mut block, ACTIVATION_AT, part);
     decode_activation(&block, &prepared()).unwrap_err()
