@@ -1,0 +1,358 @@
+//! [`judge`]: the table by which the end of a log is judged.
+//!
+//! Recovery gathers [`Findings`]; exactly one row of [`ROWS`] matches them, whatever they are. A row reads from strong to
+//! weak: what could not be read judges nothing, a log without its head is not judged at its end, and only an end that keeps
+//! everything that is known to be durable is looked at for how it came about.
+//!
+//! | row | found | action |
+//! |---|---|---|
+//! | A | a clean end | accept |
+//! | B | a torn tail: the position's LSN, and no valid frame there or behind | cut, reported |
+//! | C | a hole: valid frames behind, none of which proves that it was durable | cut, reported |
+//! | D | the end is below what is known to be durable | refuse |
+//! | E | `COOKIE` is missing | refuse |
+//! | F | `COOKIE` has no valid head | refuse |
+//! | G | the head is beyond the end | refuse |
+//! | H | a segment below the known durable position is missing or damaged | refuse |
+//! | I | something could not be read | refuse |
+
+use crate::error::ErrorKind;
+
+/// Whether everything that was wanted could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Complete,
+    Failed,
+}
+
+/// What became of `COOKIE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CookieState {
+    Valid,
+    /// It is there, and neither of its head slots is valid.
+    WithoutHead,
+    Missing,
+}
+
+/// The run of linked segments from the head on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chain {
+    /// It reaches the known durable position.
+    Whole,
+    /// A segment is missing, damaged or not linked below it.
+    Broken,
+}
+
+/// How the end of the frames compares with a position that it must not be below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The end is at the position or beyond.
+    Reached,
+    /// The end is below the position.
+    Short,
+}
+
+/// What stands where the frames stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopKind {
+    /// Bytes that do not carry the position's LSN, or no room for a frame.
+    Clean,
+    /// The position's LSN, and no valid frame.
+    Torn,
+}
+
+/// What is found behind the stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    Nothing,
+    /// A frame that is valid under a salt in force, or a segment that is linked past the stop.
+    Frames,
+}
+
+/// Everything by which an end is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Findings {
+    pub(crate) reading: Reading,
+    pub(crate) cookie: CookieState,
+    pub(crate) chain: Chain,
+    /// The end against the head.
+    pub(crate) head: Reach,
+    /// The end against what is known to be durable: the greatest of what `COOKIE`, links, epochs and frames say, those
+    /// behind the stop included.
+    pub(crate) durable: Reach,
+    pub(crate) stop: StopKind,
+    pub(crate) behind: Behind,
+}
+
+/// What recovery does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The log ends here, and nothing was lost.
+    Accept,
+    /// The log ends here; what stands behind is void and reported.
+    Cut,
+    /// Nothing is changed and the log is not opened.
+    Refuse(ErrorKind),
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) letter: char,
+    pub(crate) name: &'static str,
+    pub(crate) action: Action,
+    matches: fn(Findings) -> bool,
+}
+
+const CORRUPT: Action = Action::Refuse(ErrorKind::Corrupt);
+
+/// The table. Exactly one row matches any findings.
+pub(crate) static ROWS: [Row; 9] = [
+    Row {
+        letter: 'A',
+        name: "clean end",
+        action: Action::Accept,
+        matches: |f| f.keeps_durable() && f.behind == Behind::Nothing && f.stop == StopKind::Clean,
+    },
+    Row {
+        letter: 'B',
+        name: "torn tail",
+        action: Action::Cut,
+        matches: |f| f.keeps_durable() && f.behind == Behind::Nothing && f.stop == StopKind::Torn,
+    },
+    Row {
+        letter: 'C',
+        name: "hole above the known durable position",
+        action: Action::Cut,
+        matches: |f| f.keeps_durable() && f.behind == Behind::Frames,
+    },
+    Row {
+        letter: 'D',
+        name: "the log ends below the known durable position",
+        action: CORRUPT,
+        matches: |f| f.reaches_head() && f.durable == Reach::Short,
+    },
+    Row {
+        letter: 'E',
+        name: "COOKIE is missing",
+        action: CORRUPT,
+        matches: |f| f.is_readable() && f.cookie == CookieState::Missing,
+    },
+    Row {
+        letter: 'F',
+        name: "COOKIE has no valid head",
+        action: CORRUPT,
+        matches: |f| f.is_readable() && f.cookie == CookieState::WithoutHead,
+    },
+    Row {
+        letter: 'G',
+        name: "the head is beyond the end of the log",
+        action: CORRUPT,
+        matches: |f| f.is_linked() && f.head == Reach::Short,
+    },
+    Row {
+        letter: 'H',
+        name: "a segment below the known durable position is missing or damaged",
+        action: CORRUPT,
+        matches: |f| f.has_head() && f.chain == Chain::Broken,
+    },
+    Row {
+        letter: 'I',
+        name: "the log could not be read",
+        action: Action::Refuse(ErrorKind::Io),
+        matches: |f| !f.is_readable(),
+    },
+];
+
+/// The row that the findings match.
+pub(crate) fn judge(findings: Findings) -> &'static Row {
+    ROWS.iter()
+        .find(|row| (row.matches)(findings))
+        .expect("the table is exhaustive")
+}
+
+/// The levels of the table; each needs the one before it.
+impl Findings {
+    fn is_readable(self) -> bool {
+        self.reading == Reading::Complete
+    }
+
+    fn has_head(self) -> bool {
+        self.is_readable() && self.cookie == CookieState::Valid
+    }
+
+    fn is_linked(self) -> bool {
+        self.has_head() && self.chain == Chain::Whole
+    }
+
+    fn reaches_head(self) -> bool {
+        self.is_linked() && self.head == Reach::Reached
+    }
+
+    fn keeps_durable(self) -> bool {
+        self.reaches_head() && self.durable == Reach::Reached
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Findings = Findings {
+        reading: Reading::Complete,
+        cookie: CookieState::Valid,
+        chain: Chain::Whole,
+        head: Reach::Reached,
+        durable: Reach::Reached,
+        stop: StopKind::Clean,
+        behind: Behind::Nothing,
+    };
+
+    /// Replaces each element by one with either value.
+    fn vary<T: Copy>(
+        all: &[Findings],
+        values: &[T],
+        set: impl Fn(&mut Findings, T),
+    ) -> Vec<Findings> {
+        let with = |findings: &Findings, value| {
+            let mut findings = *findings;
+            set(&mut findings, value);
+            findings
+        };
+        all.iter()
+            .flat_map(|findings| values.iter().map(move |&value| with(findings, value)))
+            .collect()
+    }
+
+    fn every_finding() -> Vec<Findings> {
+        let reach = [Reach::Reached, Reach::Short];
+        let cookie = [
+            CookieState::Valid,
+            CookieState::WithoutHead,
+            CookieState::Missing,
+        ];
+        let all = vary(
+            &[GOOD],
+            &[Reading::Complete, Reading::Failed],
+            |f, value| f.reading = value,
+        );
+        let all = vary(&all, &cookie, |f, value| f.cookie = value);
+        let all = vary(&all, &[Chain::Whole, Chain::Broken], |f, value| {
+            f.chain = value;
+        });
+        let all = vary(&all, &reach, |f, value| f.head = value);
+        let all = vary(&all, &reach, |f, value| f.durable = value);
+        let all = vary(&all, &[StopKind::Clean, StopKind::Torn], |f, value| {
+            f.stop = value;
+        });
+        vary(&all, &[Behind::Nothing, Behind::Frames], |f, value| {
+            f.behind = value;
+        })
+    }
+
+    #[test]
+    fn exactly_one_row_matches_whatever_is_found() {
+        let all = every_finding();
+        assert_eq!(all.len(), 192);
+        for findings in all {
+            let rows: Vec<_> = ROWS
+                .iter()
+                .filter(|row| (row.matches)(findings))
+                .map(|row| row.letter)
+                .collect();
+            assert_eq!(rows.len(), 1, "{findings:?}: {rows:?}");
+            assert_eq!(judge(findings).letter, rows[0]);
+        }
+    }
+
+    #[test]
+    fn every_row_is_reached_and_has_its_letter() {
+        let mut letters: Vec<_> = every_finding()
+            .iter()
+            .map(|&findings| judge(findings).letter)
+            .collect();
+        letters.sort_unstable();
+        letters.dedup();
+        assert_eq!(
+            letters,
+            ROWS.iter().map(|row| row.letter).collect::<Vec<_>>()
+        );
+        assert_eq!(letters, ('A'..='I').collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_below_the_durable_position_is_accepted_or_cut() {
+        for findings in every_finding() {
+            let kept = findings.durable == Reach::Reached && findings.head == Reach::Reached;
+            let sound = findings.reading == Reading::Complete && findings.chain == Chain::Whole;
+            if !(kept && sound && findings.cookie == CookieState::Valid) {
+                assert!(
+                    matches!(judge(findings).action, Action::Refuse(_)),
+                    "{findings:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_finding_alone_has_its_row() {
+        let row = |findings: Findings| judge(findings).letter;
+        assert_eq!(row(GOOD), 'A');
+        assert_eq!(
+            row(Findings {
+                stop: StopKind::Torn,
+                ..GOOD
+            }),
+            'B'
+        );
+        assert_eq!(
+            row(Findings {
+                behind: Behind::Frames,
+                ..GOOD
+            }),
+            'C'
+        );
+        assert_eq!(
+            row(Findings {
+                durable: Reach::Short,
+                ..GOOD
+            }),
+            'D'
+        );
+        assert_eq!(
+            row(Findings {
+                cookie: CookieState::Missing,
+                ..GOOD
+            }),
+            'E'
+        );
+        assert_eq!(
+            row(Findings {
+                cookie: CookieState::WithoutHead,
+                ..GOOD
+            }),
+            'F'
+        );
+        assert_eq!(
+            row(Findings {
+                head: Reach::Short,
+                ..GOOD
+            }),
+            'G'
+        );
+        assert_eq!(
+            row(Findings {
+                chain: Chain::Broken,
+                ..GOOD
+            }),
+            'H'
+        );
+        assert_eq!(
+            row(Findings {
+                reading: Reading::Failed,
+                ..GOOD
+            }),
+            'I'
+        );
+    }
+}
