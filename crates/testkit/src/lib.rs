@@ -1,0 +1,20 @@
+//! What the tests of this workspace share: replayable seeds, temporary directories, waiting without sleep, and checks
+//! that put on record that they ran or why they could not.
+//!
+//! It knows nothing of the log, so that every crate of the workspace may use it.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    clippy::missing_panics_doc,
+    clippy::print_stdout,
+    reason = "a test tool prints, panics and reads the clock; the narrowed numbers are random or in range"
+)]
+
+pub mod record;
+mod rng;
+mod temp;
+mod wait;
+
+pub use rng::{Rng, seed};
+pub use temp::TempDir;
+pub use wait::wait_until;

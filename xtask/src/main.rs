@@ -1,0 +1,57 @@
+//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|ci|skips`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a tool for the terminal prints, and reads the clock to say how long a step took"
+)]
+
+mod ci;
+mod command;
+mod loom;
+mod setup;
+mod skips;
+mod targets;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The chores of this workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Install what `ci` needs and is not there yet
+    Setup,
+    /// Check layers, shapes and words of the source tree
+    Tidy,
+    /// Run the concurrency models under the model checker
+    Loom(loom::Options),
+    /// Run every check there is, and print what each took
+    Ci(ci::Options),
+    /// Judge the record of checks that could not run
+    Skips,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Setup => setup::run(),
+        Chore::Tidy => tidy::run(),
+        Chore::Loom(options) => loom::run(&options),
+        Chore::Ci(options) => ci::run(&options),
+        Chore::Skips => skips::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
