@@ -245,6 +245,18 @@ impl<S: Body> Core<S> {
         Published(self.published())
     }
 
+    /// The end of everything reserved so far: the tail, or the seal of a full segment.
+    pub fn end(&self) -> Lsn {
+        let bound = self.bound_of(self.tail.observe());
+        Lsn::from_word(bound).unwrap_or(Lsn::at(1, self.shape.first))
+    }
+
+    /// The tail as a position, for looking ahead of it.
+    pub fn tail(&self) -> Lsn {
+        let tail = self.tail.observe();
+        Lsn::at(tail.segment(), tail.grains().min(self.shape.end))
+    }
+
     /// Whether the tail's segment is full.
     pub fn is_overrun(&self) -> bool {
         self.tail.observe().grains() > self.shape.end
