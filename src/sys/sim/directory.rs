@@ -178,6 +178,7 @@ mod tests {
         dir.rename(OsStr::new("tmp"), OsStr::new("name"));
         dir.unlink(OsStr::new("name"));
         assert_eq!(after(&dir, &[false, true, true]), "");
+        assert_eq!(after(&dir, &[false, true, false]), "");
         assert_eq!(after(&dir, &[true, false, true]), "tmp=1");
         assert_eq!(after(&dir, &[true, true, false]), "name=1");
     }
