@@ -40,7 +40,7 @@ pub(crate) use cookie::{COOKIE_SIZE, Cookie, Slot, SlotKind};
 pub(crate) use frame::{DurableDistance, FrameFault, FrameHeader, FrameKind, frame_size};
 pub(crate) use manifest::{Manifest, ManifestFault};
 pub(crate) use salt::Salt;
-pub(crate) use scan::{Bytes, Evidence, ScannedFrame, Scanner, Source, Step, Stop, evidence_after};
+pub(crate) use scan::{ScannedFrame, Scanner, Source, Step, Stop, evidence_after};
 pub(crate) use segment_header::{
     ACTIVATION_OFFSET, Activation, ActivationFault, HeaderFault, Prepared, PreviousEnd, decode_activation, decode_prepared,
     encode_block,

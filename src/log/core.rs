@@ -257,6 +257,21 @@ impl<S: Body> Core<S> {
         Lsn::at(tail.segment(), tail.grains().min(self.shape.end))
     }
 
+    /// Lets nobody reserve again: the tail becomes over-run where it stands. Who reserved before holds a busy slot.
+    pub fn stop(&self) {
+        loop {
+            let seen = self.tail.observe();
+            if seen.grains() > self.shape.end {
+                return;
+            }
+            let step = self.shape.end + 1 - seen.grains();
+            if self.tail.exchange(seen, step).is_ok() {
+                self.window.seal(Lsn::at(seen.segment(), seen.grains()));
+                return;
+            }
+        }
+    }
+
     /// Whether the tail's segment is full.
     pub fn is_overrun(&self) -> bool {
         self.tail.observe().grains() > self.shape.end

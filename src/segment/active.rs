@@ -77,15 +77,16 @@ impl Segment {
 
     /// Writes a whole frame into the span. `checksum` sums the parts in order.
     #[inline]
-    pub(crate) fn write<'a>(
+    pub(crate) fn write(
         &self,
         span: &mut Span,
         fields: &FrameFields,
         checksum: Checksum,
-        parts: impl IntoIterator<Item = &'a [u8]>,
+        parts: impl IntoIterator<Item: AsRef<[u8]>>,
     ) {
         let mut at = PAYLOAD;
         for part in parts {
+            let part = part.as_ref();
             self.frames.fill(span, at, part);
             at += part.len();
         }

@@ -54,6 +54,31 @@ pub(crate) struct ChainFound {
     pub(crate) row: &'static Row,
 }
 
+/// How much is checked frame by frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// From the segment of the known durable position on; below it headers and links.
+    Tail,
+    /// Everything.
+    Full,
+}
+
+/// Why a log is not opened.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The row of the table.
+    pub(crate) row: &'static Row,
+    pub(crate) error: Error,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let row = row_of(CookieState::Valid, Chain::Whole, Reading::Failed);
+        let row = if error.kind() == ErrorKind::Corrupt { row_of(CookieState::Valid, Chain::Broken, Reading::Complete) } else { row };
+        Self { row, error }
+    }
+}
+
 /// What the walk needs to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk<'a> {
@@ -66,12 +91,19 @@ pub(crate) struct Walk<'a> {
 ///
 /// # Errors
 /// `Corrupt` or `Io` with the row of the table, if the table refuses.
-pub(crate) fn follow(walk: Walk<'_>, cookie: Option<&Cookie>) -> Result<ChainFound> {
+pub(crate) fn follow(walk: Walk<'_>, cookie: Option<&Cookie>, depth: Depth) -> Result<ChainFound, Refusal> {
     let Some(cookie) = cookie else { return Err(walk.refuse(CookieState::Missing)) };
     let Some(head) = cookie.head.map(|slot| slot.lsn) else { return Err(walk.refuse(CookieState::WithoutHead)) };
     let known = cookie.durable.map_or(head, |slot| slot.lsn.max(head));
     let mut sealed = walk.check_links(head, known)?;
-    let mut scan = walk.scan_from(known.segment(), &mut sealed)?;
+    let first = match depth {
+        Depth::Tail => known.segment(),
+        Depth::Full => {
+            sealed.clear();
+            head.segment()
+        }
+    };
+    let mut scan = walk.scan_from(first, &mut sealed)?;
     scan.known = scan.known.max(Some(known));
     walk.search_behind(&mut scan)?;
     walk.conclude(head, sealed, scan)
@@ -240,10 +272,10 @@ impl Walk<'_> {
     }
 
     /// Step 4.
-    fn conclude(&self, head: Lsn, sealed: Vec<(u32, PreviousEnd)>, scan: Scan) -> Result<ChainFound> {
+    fn conclude(&self, head: Lsn, sealed: Vec<(u32, PreviousEnd)>, scan: Scan) -> Result<ChainFound, Refusal> {
         let known = scan.known.unwrap_or(head);
         let reach = |bound| if scan.end < bound { Reach::Short } else { Reach::Reached };
-        let row = judge(&Findings {
+        let row = judge(Findings {
             reading: Reading::Complete,
             cookie: CookieState::Valid,
             chain: Chain::Whole,
@@ -255,7 +287,8 @@ impl Walk<'_> {
         if let Action::Refuse(kind) = row.action {
             let path = self.directory.segment(scan.end.segment());
             let what = format!("row {}: {}; it is known to be durable up to {known}", row.letter, row.name);
-            return Err(Error::new(kind, what).at_path(&path).at_lsn(scan.end).caused_by(scan.stop.fault));
+            let error = Error::new(kind, what).at_path(&path).at_lsn(scan.end).caused_by(scan.stop.fault);
+            return Err(Refusal { row, error });
         }
         let cut_end = match row.action {
             Action::Cut => Some(scan.behind_end.unwrap_or(scan.end).max(scan.end)),
@@ -275,35 +308,32 @@ impl Walk<'_> {
         })
     }
 
-    fn refuse(&self, cookie: CookieState) -> Error {
-        let findings = Findings {
-            reading: Reading::Complete,
-            cookie,
-            chain: Chain::Whole,
-            head: Reach::Reached,
-            durable: Reach::Reached,
-            stop: StopKind::Clean,
-            behind: Behind::Nothing,
-        };
-        let row = judge(&findings);
-        Error::new(ErrorKind::Corrupt, format!("row {}: {}", row.letter, row.name)).at_path(self.directory.path())
+    fn refuse(&self, cookie: CookieState) -> Refusal {
+        let row = row_of(cookie, Chain::Whole, Reading::Complete);
+        let what = format!("row {}: {}", row.letter, row.name);
+        Refusal { row, error: Error::new(ErrorKind::Corrupt, what).at_path(self.directory.path()) }
     }
 
     /// Row H.
     fn missing(&self, id: u32) -> Error {
-        let row = judge(&Findings {
-            reading: Reading::Complete,
-            cookie: CookieState::Valid,
-            chain: Chain::Broken,
-            head: Reach::Reached,
-            durable: Reach::Reached,
-            stop: StopKind::Clean,
-            behind: Behind::Nothing,
-        });
+        let row = row_of(CookieState::Valid, Chain::Broken, Reading::Complete);
         let why = self.segments.get(&id).map_or_else(|| "there is no such file".to_owned(), Found::fault);
         let what = format!("row {}: {}: {why}", row.letter, row.name);
         Error::new(ErrorKind::Corrupt, what).at_path(&self.directory.segment(id)).at_segment(id)
     }
+}
+
+/// The row of findings that refuse before the end is looked at.
+fn row_of(cookie: CookieState, chain: Chain, reading: Reading) -> &'static Row {
+    judge(Findings {
+        reading,
+        cookie,
+        chain,
+        head: Reach::Reached,
+        durable: Reach::Reached,
+        stop: StopKind::Clean,
+        behind: Behind::Nothing,
+    })
 }
 
 /// Whether a segment whose predecessor ended at `end` goes on exactly where the scan stopped.
