@@ -215,7 +215,7 @@ pub(crate) fn stops(operations: &[Op]) -> Vec<usize> {
 fn changes(op: Op) -> bool {
     !matches!(
         op,
-        Op::List | Op::Lock | Op::Open | Op::FileSystem | Op::Stat | Op::Read | Op::Advise | Op::Map | Op::Populate | Op::Resident
+        Op::List | Op::Lock | Op::Open | Op::FileSystem | Op::Stat | Op::Read | Op::Advise | Op::Map | Op::Populate
     )
 }
 

@@ -120,7 +120,10 @@ impl Life {
         self.model.begin_call();
         match step {
             Step::Kill => self.disk = self.disk.kill(),
-            Step::PowerCut(seed) => self.disk = self.disk.power_cut(*seed),
+            Step::PowerCut(seed) => {
+                self.disk = self.disk.power_cut(*seed);
+                self.model.lose_power();
+            }
             _ => {}
         }
         self.arm();

@@ -8,6 +8,7 @@
 mod explore;
 mod life;
 mod model;
+mod regressions;
 mod workload;
 
 use segwal::ErrorKind;

@@ -72,6 +72,11 @@ impl Model {
         self.published = self.entries.len();
     }
 
+    /// The machine loses power: of what was published only the durable records must be there.
+    pub(crate) fn lose_power(&mut self) {
+        self.published = self.entries.partition_point(|entry| entry.lsn < self.durable);
+    }
+
     /// Notes a record that an append returned.
     ///
     /// # Errors
