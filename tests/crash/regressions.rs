@@ -2,9 +2,9 @@
 
 use segwal::fault::SimDisk;
 
+use crate::explore::must_be_done;
 use crate::life::Life;
 use crate::model::{Expect, Model};
-use crate::explore::must_be_done;
 use crate::workload::Step;
 
 /// A log with segments of 8 KiB that has done these steps.
@@ -12,7 +12,9 @@ fn after(steps: &[Step]) -> Life {
     let mut life = Life::new(SimDisk::new(), Model::new(), 8192, 1);
     life.open(Expect::Durable).and_then(must_be_done).unwrap();
     for step in steps {
-        life.run(step).and_then(must_be_done).unwrap_or_else(|what| panic!("{step:?}: {what}"));
+        life.run(step)
+            .and_then(must_be_done)
+            .unwrap_or_else(|what| panic!("{step:?}: {what}"));
     }
     life
 }
@@ -21,7 +23,9 @@ fn after(steps: &[Step]) -> Life {
 fn open_image(life: &Life, kept: &[bool]) {
     let disk = life.disk.crash_image_choice(kept);
     let mut next = Life::new(disk, life.model.clone(), life.segment_size, 2);
-    next.open(Expect::Durable).and_then(must_be_done).unwrap_or_else(|what| panic!("{kept:?}: {what}"));
+    next.open(Expect::Durable)
+        .and_then(must_be_done)
+        .unwrap_or_else(|what| panic!("{kept:?}: {what}"));
 }
 
 /// Each of the images in which one thing alone, or all but one, was kept.
@@ -36,4 +40,30 @@ fn open_images(life: &Life) {
 #[test]
 fn aborted_frame_does_not_state_that_the_segment_before_it_is_durable() {
     open_images(&after(&[Step::AppendToTheBrim, Step::Abandon { len: 8 }]));
+}
+
+#[test]
+fn durable_head_is_not_stored_over_while_the_other_is_not_durable() {
+    let append = || Step::Append { len: 8, tag: 0 };
+    let steps = [
+        append(),
+        append(),
+        append(),
+        append(),
+        Step::Close,
+        Step::Discard(Some(1)),
+        Step::Discard(Some(0)),
+    ];
+    let life = after(&steps);
+    for seed in 0..4000 {
+        let mut next = Life::new(
+            life.disk.crash_image(seed),
+            life.model.clone(),
+            life.segment_size,
+            2,
+        );
+        next.open(Expect::Durable)
+            .and_then(must_be_done)
+            .unwrap_or_else(|what| panic!("image {seed}: {what}"));
+    }
 }
