@@ -4,7 +4,7 @@ use segwal::fault::{SimDisk, When};
 use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
 use testkit::Rng;
 
-use crate::model::{Entry, Expect, Model};
+use crate::model::{Entry, Expect, Model, Trouble};
 use crate::workload::Step;
 
 const DIR: &str = "/log";
@@ -50,29 +50,14 @@ pub(crate) struct Life {
     cut: Option<Cut>,
 }
 
-/// Why a step ended early.
-enum Trouble {
-    Call(segwal::Error),
-    Broken(String),
-}
-
-impl From<segwal::Error> for Trouble {
-    fn from(error: segwal::Error) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl From<String> for Trouble {
-    fn from(what: String) -> Self {
-        Self::Broken(what)
-    }
-}
-
 impl Life {
     /// A log that may lie on `disk` and of which `model` knows. Salts follow from `seed`, and no two lives may have the same.
     pub(crate) fn new(disk: SimDisk, model: Model, segment_size: u64, seed: u64) -> Self {
         let mut options = WalOptions::new();
-        options.segment_size(segment_size).preallocate_segments(1).on_full(OnFull::Fail);
+        options
+            .segment_size(segment_size)
+            .preallocate_segments(1)
+            .on_full(OnFull::Fail);
         Self {
             disk,
             wal: None,
@@ -86,6 +71,32 @@ impl Life {
         }
     }
 
+    /// Another log with the same past, on another disk.
+    pub(crate) fn beside(&self, disk: SimDisk, seed: u64) -> Self {
+        Self::new(disk, self.model.clone(), self.segment_size, seed)
+    }
+
+    /// Opens the log on a damaged disk: it gives back everything, or says that it is corrupt.
+    ///
+    /// # Errors
+    /// Something is missing or changed, and no error says so.
+    pub(crate) fn expect_all_or_an_error(&mut self) -> Result<(), String> {
+        let refused = |error: &segwal::Error| error.kind() == ErrorKind::Corrupt;
+        let wal = match self.options.open_on(&self.disk, DIR, self.rng.next_u64()) {
+            Ok(wal) => wal,
+            Err(error) if refused(&error) => return Ok(()),
+            Err(error) => return Err(format!("refused, but not as corrupt: {error}")),
+        };
+        let records = wal
+            .records(wal.head())
+            .and_then(Iterator::collect::<segwal::Result<Vec<_>>>);
+        match records {
+            Ok(_) => self.model.check_live(&wal),
+            Err(error) if refused(&error) => Ok(()),
+            Err(error) => Err(format!("an error that does not say corrupt: {error}")),
+        }
+    }
+
     /// Has the machine stop during the next step.
     pub(crate) fn cut_during_next(&mut self, cut: Cut) {
         self.cut = Some(cut);
@@ -95,8 +106,12 @@ impl Life {
     fn arm(&mut self) {
         self.step_began = self.disk.operation_count();
         match self.cut.take() {
-            Some(Cut::Before(index)) => self.disk.power_off_at(When::Index(self.step_began + index)),
-            Some(Cut::Within(index, words)) => self.disk.tear_at(When::Index(self.step_began + index), words),
+            Some(Cut::Before(index)) => {
+                self.disk.power_off_at(When::Index(self.step_began + index))
+            }
+            Some(Cut::Within(index, words)) => self
+                .disk
+                .tear_at(When::Index(self.step_began + index), words),
             None => {}
         }
     }
@@ -138,14 +153,18 @@ impl Life {
         match result {
             _ if self.disk.is_off() => Ok(Outcome::Off),
             Ok(()) => Ok(Outcome::Done),
-            Err(Trouble::Call(error)) if self.faults == Faults::Injected => Ok(Outcome::Failed(error.kind())),
+            Err(Trouble::Call(error)) if self.faults == Faults::Injected => {
+                Ok(Outcome::Failed(error.kind()))
+            }
             Err(Trouble::Call(error)) => Err(format!("a call failed: {error}")),
             Err(Trouble::Broken(what)) => Err(what),
         }
     }
 
     fn wal(&self) -> Result<Wal, Trouble> {
-        self.wal.clone().ok_or_else(|| "no log is open".to_owned().into())
+        self.wal
+            .clone()
+            .ok_or_else(|| "no log is open".to_owned().into())
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), Trouble> {
@@ -155,7 +174,7 @@ impl Life {
                 let len = self.wal()?.max_record_len();
                 self.append(as_len(u64::from(len)), 0)
             }
-            Step::AppendToTheBrim => self.fill(),
+            Step::AppendLeaving(rest) => self.fill(*rest),
             Step::Batch(lens) => self.batch(lens),
             Step::Publish { len, tag } => self.publish(*len, *tag),
             Step::Abandon { len } => self.abandon(*len),
@@ -171,12 +190,17 @@ impl Life {
     fn append(&mut self, len: usize, tag: u8) -> Result<(), Trouble> {
         let payload = self.model.draw(len);
         let lsn = self.wal()?.append_tagged(tag, &payload)?;
-        Ok(self.model.append(Entry { lsn, index: 0, tag, payload })?)
+        Ok(self.model.append(Entry {
+            lsn,
+            index: 0,
+            tag,
+            payload,
+        })?)
     }
 
-    fn fill(&mut self) -> Result<(), Trouble> {
+    fn fill(&mut self, rest: u64) -> Result<(), Trouble> {
         let room = self.segment_size - self.wal()?.end().offset();
-        match room.checked_sub(HEADER_LEN) {
+        match room.checked_sub(HEADER_LEN + rest) {
             Some(len) => self.append(as_len(len), 0),
             None => Ok(()),
         }
@@ -186,7 +210,12 @@ impl Life {
         let payloads: Vec<_> = lens.iter().map(|len| self.model.draw(*len)).collect();
         let lsn = self.wal()?.append_batch(&payloads)?.start;
         for (index, payload) in (0..).zip(payloads) {
-            self.model.append(Entry { lsn, index, tag: 0, payload })?;
+            self.model.append(Entry {
+                lsn,
+                index,
+                tag: 0,
+                payload,
+            })?;
         }
         Ok(())
     }
@@ -198,7 +227,12 @@ impl Life {
         let mut reservation = appender.reserve(len)?;
         reservation.tag(tag).write_at(0, &payload)?;
         let lsn = reservation.publish();
-        Ok(self.model.append(Entry { lsn, index: 0, tag, payload })?)
+        Ok(self.model.append(Entry {
+            lsn,
+            index: 0,
+            tag,
+            payload,
+        })?)
     }
 
     fn abandon(&mut self, len: u32) -> Result<(), Trouble> {
@@ -221,7 +255,9 @@ impl Life {
     }
 
     fn sync_to(&mut self, back: usize) -> Result<(), Trouble> {
-        let Some(lsn) = self.from_end(back) else { return Ok(()) };
+        let Some(lsn) = self.from_end(back) else {
+            return Ok(());
+        };
         let wal = self.wal()?;
         wal.sync_to(lsn)?;
         if wal.durable() <= lsn {
@@ -237,7 +273,9 @@ impl Life {
 
     fn discard(&mut self, back: Option<usize>) -> Result<(), Trouble> {
         let wal = self.wal()?;
-        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.from_end(back)) else { return Ok(()) };
+        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.from_end(back)) else {
+            return Ok(());
+        };
         let before = wal.head();
         if lsn <= before {
             return Ok(wal.discard_before(lsn)?);
@@ -248,7 +286,12 @@ impl Life {
             self.model.settle_head();
         }
         if wal.head() != lsn || wal.durable() < lsn {
-            return Err(format!("discard_before({lsn}) left head {} and durable {}", wal.head(), wal.durable()).into());
+            return Err(format!(
+                "discard_before({lsn}) left head {} and durable {}",
+                wal.head(),
+                wal.durable()
+            )
+            .into());
         }
         Ok(())
     }
@@ -259,7 +302,12 @@ impl Life {
         self.model.note_durable(wal.durable());
         drop(wal);
         closed?;
-        if self.model.entries.last().is_some_and(|last| last.lsn >= self.model.durable) {
+        if self
+            .model
+            .entries
+            .last()
+            .is_some_and(|last| last.lsn >= self.model.durable)
+        {
             return Err("close left a record that is not durable".to_owned().into());
         }
         self.model.settle_head();

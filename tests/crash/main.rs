@@ -3,7 +3,10 @@
 //!
 //! `SEGWAL_SEED` replays a run; the failing workload, its step and the image stand in the message.
 
-#![expect(clippy::print_stdout, reason = "the count of crash states is what this test is asked for")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the count of crash states is what this test is asked for"
+)]
 
 mod explore;
 mod life;
@@ -24,16 +27,25 @@ const EIO: i32 = 5;
 
 /// So many workloads, fewer without optimisation.
 const fn count(release: u64, debug: u64) -> u64 {
-    if cfg!(debug_assertions) { debug } else { release }
+    if cfg!(debug_assertions) {
+        debug
+    } else {
+        release
+    }
 }
 
 /// Ends the test with everything that is needed to replay it.
 fn fail(test: &str, seed: u64, workload: &Workload, what: &str) -> ! {
-    panic!("{what}\n{workload:#?}\nreplay: SEGWAL_SEED={seed} cargo test --release --test crash {test}");
+    panic!(
+        "{what}\n{workload:#?}\nreplay: SEGWAL_SEED={seed} cargo test --release --test crash {test}"
+    );
 }
 
 fn report(test: &str, seed: u64, tally: Tally) {
-    println!("{test}: crash states explored: {}, seed {seed}: {tally}", tally.total());
+    println!(
+        "{test}: crash states explored: {}, seed {seed}: {tally}",
+        tally.total()
+    );
 }
 
 /// Runs `check` on each of so many workloads.
@@ -56,7 +68,12 @@ fn each_workload(
 
 /// A life of the workload with the log created and open.
 fn begin(workload: &Workload) -> Result<Life, String> {
-    let mut life = Life::new(SimDisk::new(), Model::new(), workload.segment_size, workload.seed);
+    let mut life = Life::new(
+        SimDisk::new(),
+        Model::new(),
+        workload.segment_size,
+        workload.seed,
+    );
     must_be_done(life.open(Expect::Durable)?)?;
     Ok(life)
 }
@@ -82,27 +99,37 @@ fn stopped(workload: &Workload, index: usize, cut: Cut) -> Result<Life, String> 
 fn power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged() {
     let name = "power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged";
     let images = count(12, 4);
-    let tally = each_workload(name, Scale::Large, count(300, 60), |explorer, workload| {
+    let tally = each_workload(name, Scale::Large, count(1500, 60), |explorer, workload| {
         let mut life = begin(workload)?;
         for (index, step) in workload.steps.iter().enumerate() {
             let run = life.run(step).and_then(must_be_done);
             run.map_err(|what| format!("step {index}, {step:?}: {what}"))?;
             if let Some(wal) = &life.wal {
-                life.model.check_live(wal).map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+                life.model
+                    .check_live(wal)
+                    .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
             }
-            explorer.power_cuts(&life, images).map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+            explorer
+                .power_cuts(&life, images)
+                .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
             life.model.begin_call();
-            explorer.kill_then_power_cut(&life, 2).map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+            explorer
+                .kill_then_power_cut(&life, 2)
+                .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
         }
         Ok(())
     });
-    assert!(tally.random > 0 && tally.killed > 0 && tally.interrupted > 0 && tally.continued > 0, "{tally}");
+    assert!(
+        tally.random > 0 && tally.killed > 0 && tally.interrupted > 0 && tally.continued > 0,
+        "{tally}"
+    );
 }
 
 #[test]
 fn power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged() {
     let name = "power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged";
     let tally = each_workload(name, Scale::Small, count(60, 6), |explorer, workload| {
+        explorer.exhaustive = if cfg!(debug_assertions) { 6 } else { 10 };
         for index in 0..workload.steps.len() {
             let mut whole = after_steps(workload, index)?;
             whole.run(&workload.steps[index])?;
@@ -110,10 +137,13 @@ fn power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged() 
             let operations = whole.disk.operations().split_off(began);
             for stop in stops(&operations) {
                 let cut = match operations[stop] {
-                    Op::Store if explorer.rng.chance(1, 4) => Cut::Within(stop as u64, explorer.rng.index(40)),
+                    Op::Store if explorer.rng.chance(1, 4) => {
+                        Cut::Within(stop as u64, explorer.rng.index(40))
+                    }
                     _ => Cut::Before(stop as u64),
                 };
-                let place = |what| format!("step {index}, {:?}, {cut:?}: {what}", workload.steps[index]);
+                let place =
+                    |what| format!("step {index}, {:?}, {cut:?}: {what}", workload.steps[index]);
                 let life = stopped(workload, index, cut).map_err(place)?;
                 explorer.power_cuts(&life, 16).map_err(place)?;
                 explorer.kill_then_power_cut(&life, 1).map_err(place)?;
@@ -127,12 +157,17 @@ fn power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged() 
 #[test]
 fn crash_at_every_operation_of_creation_leaves_a_log_that_opens() {
     let name = "crash_at_every_operation_of_creation_leaves_a_log_that_opens";
-    let tally = each_workload(name, Scale::Small, count(8, 1), |explorer, workload| {
+    let tally = each_workload(name, Scale::Small, count(40, 1), |explorer, workload| {
         let whole = begin(workload)?;
         for stop in stops(&whole.disk.operations()) {
             let cut = Cut::Before(stop as u64);
             let place = |what| format!("creation, {cut:?}: {what}");
-            let mut life = Life::new(SimDisk::new(), Model::new(), workload.segment_size, workload.seed);
+            let mut life = Life::new(
+                SimDisk::new(),
+                Model::new(),
+                workload.segment_size,
+                workload.seed,
+            );
             life.cut_during_next(cut);
             life.open(Expect::Durable).map_err(place)?;
             explorer.power_cuts(&life, 20).map_err(place)?;
@@ -143,63 +178,96 @@ fn crash_at_every_operation_of_creation_leaves_a_log_that_opens() {
     assert!(tally.total() > 0, "{tally}");
 }
 
-/// A failed sync poisons; what the next process in the same boot sees, it keeps.
-fn fail_a_sync(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
-    let mut life = begin(workload)?;
-    life.faults = Faults::Injected;
-    let op = *explorer.rng.pick(&[Op::MapSync, Op::MapSync, Op::MapSync, Op::FileSync, Op::DirSync]);
+/// An operation fails; if it was a sync the log is poisoned. What the next process in the same boot sees, it keeps.
+fn fail_an_operation(
+    explorer: &mut Explorer,
+    workload: &Workload,
+    ops: &[Op],
+) -> Result<(), String> {
+    let op = *explorer.rng.pick(ops);
     let repeat = *explorer.rng.pick(&[Repeat::Once, Repeat::FromThenOn]);
     let nth = explorer.rng.below(6);
+    let place = |what| format!("{op:?} {nth} fails {repeat:?}: {what}");
+    let mut life = begin(workload)?;
+    life.faults = Faults::Injected;
     life.disk.fail_at(When::Nth(op, nth), EIO, repeat);
-    for step in workload.steps.iter().filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_))) {
-        let place = |what| format!("{op:?} {nth} fails {repeat:?}; {step:?}: {what}");
-        match life.run(step).map_err(place)? {
-            Outcome::Done => {}
-            Outcome::Failed(ErrorKind::Io | ErrorKind::Poisoned) => {
-                stays_poisoned(&mut life).map_err(place)?;
-                break;
-            }
-            other => return Err(place(format!("{other:?}"))),
-        }
-    }
+    run_until_failed(&mut life, workload, op).map_err(place)?;
+    life.wal = None;
     if repeat == Repeat::FromThenOn && explorer.rng.chance(1, 2) {
         // An open on the failing disk is refused, or right.
+        life.open(Expect::Durable).map_err(place)?;
         life.wal = None;
-        life.open(Expect::Durable)?;
     }
-    life.wal = None;
     life.disk.clear_faults();
     life.faults = Faults::None;
     if explorer.rng.chance(1, 3) {
         life.disk = life.disk.kill();
     }
-    must_be_done(life.open(Expect::Durable)?).map_err(|what| format!("{op:?} {nth} failed {repeat:?}; reopening: {what}"))?;
+    let reopened = life.open(Expect::Durable).and_then(must_be_done);
+    reopened.map_err(|what| place(format!("reopening: {what}")))?;
     if explorer.rng.chance(1, 2) {
-        must_be_done(life.run(&Step::Append { len: 100, tag: 7 })?)?;
+        life.run(&Step::Append { len: 100, tag: 7 })
+            .and_then(must_be_done)
+            .map_err(place)?;
     }
     let before = explorer.tally;
     let cuts = explorer.power_cuts(&life, 12);
-    let taken = explorer.tally.random + explorer.tally.exhaustive - before.random - before.exhaustive;
+    let taken =
+        explorer.tally.random + explorer.tally.exhaustive - before.random - before.exhaustive;
     explorer.tally.random = before.random;
     explorer.tally.exhaustive = before.exhaustive;
-    explorer.tally.failed_sync += taken;
-    cuts.map_err(|what| format!("{op:?} {nth} failed {repeat:?}; after reopening: {what}"))
+    explorer.tally.failed += taken;
+    cuts.map_err(|what| place(format!("after reopening: {what}")))
 }
 
-/// Nothing is appended, synced or discarded any more.
+/// Runs the workload up to the first call that fails.
+fn run_until_failed(life: &mut Life, workload: &Workload, op: Op) -> Result<(), String> {
+    for step in calls(workload) {
+        let place = |what| format!("{step:?}: {what}");
+        match life.run(step).map_err(place)? {
+            Outcome::Done => {}
+            Outcome::Failed(ErrorKind::Io | ErrorKind::Poisoned) => {
+                let is_sync = matches!(op, Op::MapSync | Op::FileSync | Op::DirSync);
+                return if is_sync {
+                    stays_poisoned(life).map_err(place)
+                } else {
+                    Ok(())
+                };
+            }
+            other => return Err(place(format!("{other:?}"))),
+        }
+    }
+    Ok(())
+}
+
+/// The steps of a workload without its accidents, which would end the faults.
+fn calls(workload: &Workload) -> impl Iterator<Item = &Step> {
+    workload
+        .steps
+        .iter()
+        .filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_)))
+}
+
+/// Nothing is appended, synced, discarded or closed in order any more.
 fn stays_poisoned(life: &mut Life) -> Result<(), String> {
-    let Some(wal) = life.wal.clone() else { return Ok(()) };
+    let Some(wal) = life.wal.clone() else {
+        return Ok(());
+    };
     let durable = wal.durable();
     life.model.note_durable(durable);
     let answers = [
         wal.append(b"no").map(drop),
         wal.sync().map(drop),
         wal.append_batch([b"no"]).map(drop),
+        wal.discard_before(wal.end()),
         wal.close(),
     ];
     let kinds = answers.map(|answer| answer.map_err(|error| error.kind()));
     if kinds.iter().any(|kind| *kind != Err(ErrorKind::Poisoned)) || wal.durable() != durable {
-        return Err(format!("after a failed sync: {kinds:?}, durable {durable} then {}", wal.durable()));
+        return Err(format!(
+            "after a failed sync: {kinds:?}, durable {durable} then {}",
+            wal.durable()
+        ));
     }
     Ok(())
 }
@@ -207,8 +275,85 @@ fn stays_poisoned(life: &mut Life) -> Result<(), String> {
 #[test]
 fn failed_sync_poisons_and_what_is_seen_afterwards_is_kept() {
     let name = "failed_sync_poisons_and_what_is_seen_afterwards_is_kept";
-    let tally = each_workload(name, Scale::Large, count(1500, 150), fail_a_sync);
-    assert!(tally.failed_sync > 0, "{tally}");
+    let syncs = [
+        Op::MapSync,
+        Op::MapSync,
+        Op::MapSync,
+        Op::FileSync,
+        Op::DirSync,
+    ];
+    let tally = each_workload(
+        name,
+        Scale::Large,
+        count(8000, 120),
+        |explorer, workload| fail_an_operation(explorer, workload, &syncs),
+    );
+    assert!(tally.failed > 0, "{tally}");
+}
+
+#[test]
+fn failed_operation_of_any_other_kind_loses_nothing() {
+    let name = "failed_operation_of_any_other_kind_loses_nothing";
+    let ops = [
+        Op::MakeDir,
+        Op::List,
+        Op::Lock,
+        Op::Create,
+        Op::Open,
+        Op::Rename,
+        Op::Remove,
+        Op::FileSystem,
+        Op::Stat,
+        Op::Allocate,
+        Op::Read,
+        Op::Write,
+        Op::Map,
+        Op::Populate,
+    ];
+    let tally = each_workload(name, Scale::Large, count(2000, 40), |explorer, workload| {
+        fail_an_operation(explorer, workload, &ops)
+    });
+    assert!(tally.failed > 0, "{tally}");
+}
+
+/// Turns a bit over below what `COOKIE` knows to be durable; nothing may be missing or changed in silence.
+fn damage(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
+    let mut life = after_steps(workload, workload.steps.len())?;
+    life.run(&Step::Drop).and_then(must_be_done)?;
+    let (head, known) = (life.model.head(), life.model.durable);
+    for step in [Step::Append { len: 30, tag: 3 }, Step::Sync] {
+        life.run(&step).and_then(must_be_done)?;
+    }
+    for _ in 0..16 {
+        let segment = u32::try_from(
+            explorer
+                .rng
+                .range(head.segment().into()..u64::from(known.segment()) + 1),
+        )
+        .expect("an id");
+        let end = if segment == known.segment() {
+            known.offset()
+        } else {
+            life.segment_size
+        };
+        let bit = explorer.rng.range(0..8 * end);
+        explorer.tally.damaged += 1;
+        let disk = life.disk.crash_image_choice(&[]);
+        let path = format!("/log/{segment:020}.seg");
+        disk.flip_bit(path.as_ref(), bit)
+            .map_err(|error| format!("{path}: {error}"))?;
+        let mut next = life.beside(disk, explorer.rng.next_u64());
+        next.expect_all_or_an_error()
+            .map_err(|what| format!("bit {bit} of segment {segment}: {what}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn damage_below_the_known_durable_position_is_never_cut_off_in_silence() {
+    let name = "damage_below_the_known_durable_position_is_never_cut_off_in_silence";
+    let tally = each_workload(name, Scale::Large, count(500, 30), damage);
+    assert!(tally.damaged > 0, "{tally}");
 }
 
 /// How many of so many workloads the explorer finds fault with when the disk lies about `op`.
@@ -220,9 +365,13 @@ fn found_when_lying(op: Op) -> u64 {
         let mut explorer = Explorer::new(rng.next_u64());
         let mut life = begin(&workload).expect("the disk is honest so far");
         life.disk.lie_at(When::Nth(op, 0), Repeat::FromThenOn);
-        let steps = workload.steps.iter().filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_)));
+        let steps = workload
+            .steps
+            .iter()
+            .filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_)));
         for step in steps {
-            life.run(step).expect("nothing is wrong before the power cut");
+            life.run(step)
+                .expect("nothing is wrong before the power cut");
         }
         life.run(&Step::AppendLongest).expect("it fits");
         life.run(&Step::Sync).expect("the disk says so");
@@ -236,7 +385,10 @@ fn explorer_finds_the_loss_on_a_disk_that_lies() {
     for op in [Op::MapSync, Op::DirSync, Op::FileSync] {
         let found = found_when_lying(op);
         println!("lying {op:?}: found in {found} workloads");
-        assert!(found > 0, "a disk on which {op:?} lies was taken for an honest one");
+        assert!(
+            found > 0,
+            "a disk on which {op:?} lies was taken for an honest one"
+        );
     }
 }
 
@@ -247,13 +399,18 @@ fn explorer_finds_a_loss_when_one_record_more_was_acknowledged() {
     let cases = 40;
     for _ in 0..cases {
         let mut workload = Workload::of(rng.next_u64(), Scale::Large);
-        workload.steps.extend([Step::Sync, Step::Append { len: 200, tag: 0 }]);
+        workload
+            .steps
+            .extend([Step::Sync, Step::Append { len: 200, tag: 0 }]);
         let mut life = after_steps(&workload, workload.steps.len()).expect("an honest disk");
         let end = life.wal.as_ref().expect("it is open").end();
         life.model.note_durable(end);
         found += u64::from(Explorer::new(rng.next_u64()).power_cuts(&life, 8).is_err());
     }
-    assert!(found > cases / 2, "only {found} of {cases} wrong acknowledgements were found");
+    assert!(
+        found > cases / 2,
+        "only {found} of {cases} wrong acknowledgements were found"
+    );
 }
 
 #[test]
@@ -261,7 +418,8 @@ fn explorer_finds_a_ghost_when_a_record_was_forgotten() {
     let workload = Workload::of(seed(), Scale::Small);
     let mut life = begin(&workload).expect("an honest disk");
     for _ in 0..2 {
-        life.run(&Step::Append { len: 20, tag: 0 }).expect("it fits");
+        life.run(&Step::Append { len: 20, tag: 0 })
+            .expect("it fits");
     }
     life.run(&Step::Sync).expect("an honest disk");
     life.model.entries.remove(0);

@@ -25,6 +25,26 @@ pub(crate) enum Expect {
     Published,
 }
 
+/// Why a call did not do what it should.
+pub(crate) enum Trouble {
+    /// It returned an error, which is right if a fault was injected.
+    Call(segwal::Error),
+    /// A promise is broken.
+    Broken(String),
+}
+
+impl From<segwal::Error> for Trouble {
+    fn from(error: segwal::Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(what: String) -> Self {
+        Self::Broken(what)
+    }
+}
+
 /// What a log was told and what it promised.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
@@ -74,7 +94,9 @@ impl Model {
 
     /// The machine loses power: of what was published only the durable records must be there.
     pub(crate) fn lose_power(&mut self) {
-        self.published = self.entries.partition_point(|entry| entry.lsn < self.durable);
+        self.published = self
+            .entries
+            .partition_point(|entry| entry.lsn < self.durable);
     }
 
     /// Notes a record that an append returned.
@@ -123,18 +145,26 @@ impl Model {
     ///
     /// # Errors
     /// It may not be, and why.
-    pub(crate) fn adopt(&mut self, wal: &Wal, expect: Expect) -> Result<(), String> {
+    pub(crate) fn adopt(&mut self, wal: &Wal, expect: Expect) -> Result<(), Trouble> {
         let got = read(wal)?;
         let first = self.check(wal.head(), &got, expect)?;
         if wal.durable() < self.durable {
-            return Err(format!("durable went back from {} to {}", self.durable, wal.durable()));
+            return Err(format!(
+                "durable went back from {} to {}",
+                self.durable,
+                wal.durable()
+            )
+            .into());
         }
         let bounds = [wal.durable(), wal.published(), wal.end()];
         if bounds[0] != bounds[1] || bounds[1] != bounds[2] {
-            return Err(format!("durable, published, end are {bounds:?} after opening"));
+            return Err(format!(
+                "durable, published, end are {bounds:?} after opening"
+            )
+            .into());
         }
         if got.last().is_some_and(|last| last.lsn >= wal.durable()) {
-            return Err("a record was exposed that is not durable".to_owned());
+            return Err("a record was exposed that is not durable".to_owned().into());
         }
         self.lost = self.entries.split_off(first + got.len());
         self.durable = wal.durable();
@@ -146,12 +176,17 @@ impl Model {
     /// The index of the first entry at or above `head`, if `got` is what may follow.
     fn check(&self, head: Lsn, got: &[Entry], expect: Expect) -> Result<usize, String> {
         if !self.heads.contains(&head) {
-            return Err(format!("the head is {head}, it may be one of {:?}", self.heads));
+            return Err(format!(
+                "the head is {head}, it may be one of {:?}",
+                self.heads
+            ));
         }
         let first = self.entries.partition_point(|entry| entry.lsn < head);
         let attempted = &self.entries[first..];
         let must = match expect {
-            Expect::Durable => self.entries.partition_point(|entry| entry.lsn < self.durable),
+            Expect::Durable => self
+                .entries
+                .partition_point(|entry| entry.lsn < self.durable),
             Expect::Published => self.published,
         };
         for (at, entry) in got.iter().enumerate() {
@@ -179,24 +214,26 @@ impl Model {
     /// # Errors
     /// It does not.
     pub(crate) fn check_live(&self, wal: &Wal) -> Result<(), String> {
-        let got = read(wal)?;
+        let got = read(wal).map_err(|error| format!("reading: {error}"))?;
         let first = self.entries.partition_point(|entry| entry.lsn < wal.head());
         if got == self.entries[first..] {
             return Ok(());
         }
         let count = self.entries.len() - first;
-        Err(format!("the open log gives {} records back, not the {count} appended", got.len()))
+        Err(format!(
+            "the open log gives {} records back, not the {count} appended",
+            got.len()
+        ))
     }
 }
 
 /// Every record from the head on.
 ///
 /// # Errors
-/// The log does not give them.
-pub(crate) fn read(wal: &Wal) -> Result<Vec<Entry>, String> {
-    let records = wal.records(wal.head()).map_err(|error| format!("records: {error}"))?;
+/// The log's own.
+pub(crate) fn read(wal: &Wal) -> segwal::Result<Vec<Entry>> {
     let copy = |record: segwal::Result<segwal::Record>| {
-        let record = record.map_err(|error| format!("reading a record: {error}"))?;
+        let record = record?;
         Ok(Entry {
             lsn: record.lsn(),
             index: record.index(),
@@ -204,12 +241,17 @@ pub(crate) fn read(wal: &Wal) -> Result<Vec<Entry>, String> {
             payload: record.payload().into(),
         })
     };
-    records.map(copy).collect()
+    wal.records(wal.head())?.map(copy).collect()
 }
 
 fn name(entry: Option<&Entry>) -> String {
     entry.map_or("none".to_owned(), |entry| {
-        let Entry { lsn, index, tag, payload } = entry;
+        let Entry {
+            lsn,
+            index,
+            tag,
+            payload,
+        } = entry;
         format!("{lsn}#{index} (tag {tag}, {} bytes)", payload.len())
     })
 }

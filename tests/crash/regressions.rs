@@ -39,7 +39,7 @@ fn open_images(life: &Life) {
 
 #[test]
 fn aborted_frame_does_not_state_that_the_segment_before_it_is_durable() {
-    open_images(&after(&[Step::AppendToTheBrim, Step::Abandon { len: 8 }]));
+    open_images(&after(&[Step::AppendLeaving(0), Step::Abandon { len: 8 }]));
 }
 
 #[test]
