@@ -107,8 +107,12 @@ pub mod twin {
         SlotsRelaxed,
         /// The frontier looks at the slots before it looks at the tail.
         SlotsBeforeTail,
-        /// The high-water mark of used slots is raised after the claim.
-        UsedAfterClaim,
+        /// The high-water mark of used slots is raised after the addition.
+        UsedAfterTake,
+        /// The published bound is raised by a relaxed maximum.
+        PublishedRelaxed,
+        /// An end wakes without changing the words.
+        RouseWithoutChange,
         /// Reservations of the same bytes: the tail is read and stored in two steps.
         TakeInTwoSteps,
         /// An over-run tail counts as the segment's end, not as its seal.
@@ -158,7 +162,8 @@ pub mod twin {
             ACTIVE.with(|active| active.set(twin));
         }
 
-        pub(crate) fn is(twin: Twin) -> bool {
+        /// Whether the chosen defect is `twin`.
+        pub fn is(twin: Twin) -> bool {
             ACTIVE.with(|active| active.get() == Some(twin))
         }
     }
@@ -172,7 +177,8 @@ pub mod twin {
     }
 
     #[cfg(all(loom, feature = "loom"))]
-    pub use active::choose;
+    pub use active::{choose, is};
+    #[cfg(not(all(loom, feature = "loom")))]
     pub(crate) use active::is;
 
     /// `ordering`, unless `twin` is active: then relaxed.

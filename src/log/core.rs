@@ -224,7 +224,8 @@ impl<S: Body> Core<S> {
     pub fn published(&self) -> Lsn {
         let frontier = self.frontier().to_word();
         // AcqRel: pairs with itself, so that who is told a bound that another observed also sees the bytes below it.
-        let before = self.published.fetch_max(frontier, Ordering::AcqRel);
+        let order = twin::unless(Twin::PublishedRelaxed, Ordering::AcqRel);
+        let before = self.published.fetch_max(frontier, order);
         Lsn::from_word(before.max(frontier)).unwrap_or(Lsn::at(1, self.shape.first))
     }
 

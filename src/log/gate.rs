@@ -185,7 +185,9 @@ impl Gate {
             if twin::is(Twin::PoisonOneRound) && side != state.collecting {
                 continue;
             }
-            change(word);
+            if !twin::is(Twin::RouseWithoutChange) {
+                change(word);
+            }
             host.wake(word, Sleepers::All);
         }
     }

@@ -1,0 +1,72 @@
+//! [`Shelf`]: ready segments, and what the core does with them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use loom::sync::{Arc, Mutex};
+use segwal::internals::{Shortage, Supply};
+use segwal::{Lsn, Result};
+
+use crate::cells::Cells;
+
+/// Where a model's segments come from.
+#[derive(Debug)]
+pub struct Shelf {
+    ready: Mutex<Vec<Arc<Cells>>>,
+    /// The id that was activated last. Not the checker's: only the holder of the rotation changes it.
+    newest: AtomicU32,
+    waits: AtomicU32,
+}
+
+impl Shelf {
+    pub(crate) fn new(ready: Vec<Arc<Cells>>) -> Self {
+        Self {
+            ready: Mutex::new(ready),
+            newest: AtomicU32::new(1),
+            waits: AtomicU32::new(0),
+        }
+    }
+
+    /// Makes a segment ready. The caller then announces it.
+    pub fn stock(&self, segment: Arc<Cells>) {
+        self.ready.lock().expect("no model unwinds").push(segment);
+    }
+
+    /// How often an append was short of a segment.
+    pub fn waits(&self) -> u32 {
+        // Relaxed: a count for the assertions.
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// The id that was activated last.
+    pub fn newest(&self) -> u32 {
+        // Relaxed: as `waits`.
+        self.newest.load(Ordering::Relaxed)
+    }
+}
+
+impl Supply<Cells> for Shelf {
+    fn is_ready(&self) -> bool {
+        !self.ready.lock().expect("no model unwinds").is_empty()
+    }
+
+    fn activate(&self, sealed: Lsn) -> Result<Option<Arc<Cells>>> {
+        let mut ready = self.ready.lock().expect("no model unwinds");
+        let Some(segment) = ready.pop() else {
+            return Ok(None);
+        };
+        // Relaxed: under the lock.
+        let newest = self.newest.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(sealed.segment(), newest, "a segment was left twice");
+        segment.activate(sealed);
+        Ok(Some(segment))
+    }
+
+    fn may_activate(&self, _id: u32) -> bool {
+        true
+    }
+
+    fn short_of(&self, _shortage: Shortage) {
+        // Relaxed: as `waits`.
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+}
