@@ -135,6 +135,8 @@ pub mod twin {
         FrontierAfterFlush,
         /// Poison wakes one round only.
         PoisonOneRound,
+        /// A leader behind a hole serves nobody until the hole is filled.
+        HoleHoldsAll,
         /// A failed leader keeps the leadership.
         LeaderKeepsFlag,
         /// A position equal to the durable bound counts as durable.

@@ -25,7 +25,10 @@ pub const FOREVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct ModelHost {
     sleepers: Mutex<Vec<Sleeper>>,
+    // Not the checker's, like those below: no part of what is explored.
     now_ns: AtomicU64,
+    slept: AtomicU64,
+    chosen_alone: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -42,12 +45,26 @@ impl ModelHost {
         Self {
             sleepers: Mutex::new(Vec::new()),
             now_ns: AtomicU64::new(0),
+            slept: AtomicU64::new(0),
+            chosen_alone: AtomicU64::new(0),
         }
+    }
+
+    /// How often a thread went to sleep.
+    pub fn slept(&self) -> u64 {
+        // Relaxed: a count for the states that a model marks.
+        self.slept.load(Ordering::Relaxed)
+    }
+
+    /// How often a wake-up for one reached one.
+    pub fn chosen_alone(&self) -> u64 {
+        // Relaxed: as `slept`.
+        self.chosen_alone.load(Ordering::Relaxed)
     }
 
     /// Lets `steps` of the clock pass.
     pub fn spend(&self, steps: u64) -> u64 {
-        // Relaxed: time orders nothing. Not the checker's: a clock is no part of what is explored.
+        // Relaxed: time orders nothing.
         self.now_ns
             .fetch_add(steps * STEP_NS, Ordering::Relaxed)
     }
@@ -91,6 +108,8 @@ impl Host for ModelHost {
         if word.load(Ordering::Relaxed) != expected {
             return Waited::Woken;
         }
+        // Relaxed: as `slept`.
+        self.slept.fetch_add(1, Ordering::Relaxed);
         let bell = Arc::new(Condvar::new());
         sleepers.push(Sleeper {
             word: address_of(word),
@@ -116,6 +135,10 @@ impl Host for ModelHost {
         for sleeper in asleep.take(count) {
             sleeper.chosen = true;
             sleeper.bell.notify_one();
+            if reach == Sleepers::One {
+                // Relaxed: as `slept`.
+                self.chosen_alone.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

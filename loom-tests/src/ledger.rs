@@ -10,7 +10,7 @@ use segwal::internals::{Ending, Gate, GatherLimits, Wish, Work};
 use segwal::{Error, Lsn, Result};
 
 use crate::host::ModelHost;
-use crate::world::{at, grains_of};
+use crate::world::at;
 
 /// What the device does with a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +19,6 @@ pub enum Failing {
     Never,
     /// Every one fails.
     Always,
-    /// Every one panics.
-    Panics,
 }
 
 /// So many steps of the clock pass in a sync, so that a gathering leader polls once or twice.
@@ -132,8 +130,6 @@ impl Work for Ledger {
                 Ok(())
             }
             Failing::Always => Err(some_error()),
-            // Without the panic hook, which would take it for a failure of the model.
-            Failing::Panics => std::panic::resume_unwind(Box::new(grains_of(to))),
         }
     }
 

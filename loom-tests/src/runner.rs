@@ -76,7 +76,12 @@ impl Model {
         let Some(outcome) = self.check(None) else {
             return;
         };
-        say(&format!("{:<30} holds {outcome}", self.name));
+        let verdict = if outcome.failure.is_empty() {
+            "holds"
+        } else {
+            "FAILS"
+        };
+        say(&format!("{:<30} {verdict} {outcome}", self.name));
         assert!(
             outcome.failure.is_empty(),
             "{}: {}",

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use loom::sync::{Arc, Mutex};
+use loom::sync::{Arc, Mutex, MutexGuard};
 use segwal::internals::{Shortage, Supply};
 use segwal::{Lsn, Result};
 
@@ -11,24 +11,45 @@ use crate::cells::Cells;
 /// Where a model's segments come from.
 #[derive(Debug)]
 pub struct Shelf {
-    ready: Mutex<Vec<Arc<Cells>>>,
+    stock: Mutex<Stock>,
     /// The id that was activated last. Not the checker's: only the holder of the rotation changes it.
     newest: AtomicU32,
     waits: AtomicU32,
 }
 
+#[derive(Debug)]
+struct Stock {
+    ready: Vec<Arc<Cells>>,
+    held_back: Vec<Arc<Cells>>,
+}
+
 impl Shelf {
     pub(crate) fn new(ready: Vec<Arc<Cells>>) -> Self {
         Self {
-            ready: Mutex::new(ready),
+            stock: Mutex::new(Stock {
+                ready,
+                held_back: Vec::new(),
+            }),
             newest: AtomicU32::new(1),
             waits: AtomicU32::new(0),
         }
     }
 
     /// Makes a segment ready. The caller then announces it.
-    pub fn stock(&self, segment: Arc<Cells>) {
-        self.ready.lock().expect("no model unwinds").push(segment);
+    pub fn add(&self, segment: Arc<Cells>) {
+        self.lock().ready.push(segment);
+    }
+
+    /// Makes every ready segment unready.
+    pub fn hold_back(&self) {
+        let stock = &mut *self.lock();
+        stock.held_back.append(&mut stock.ready);
+    }
+
+    /// Makes them ready again. The caller then announces it.
+    pub fn release(&self) {
+        let stock = &mut *self.lock();
+        stock.ready.append(&mut stock.held_back);
     }
 
     /// How often an append was short of a segment.
@@ -42,16 +63,20 @@ impl Shelf {
         // Relaxed: as `waits`.
         self.newest.load(Ordering::Relaxed)
     }
+
+    fn lock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().expect("no model unwinds")
+    }
 }
 
 impl Supply<Cells> for Shelf {
     fn is_ready(&self) -> bool {
-        !self.ready.lock().expect("no model unwinds").is_empty()
+        !self.lock().ready.is_empty()
     }
 
     fn activate(&self, sealed: Lsn) -> Result<Option<Arc<Cells>>> {
-        let mut ready = self.ready.lock().expect("no model unwinds");
-        let Some(segment) = ready.pop() else {
+        let mut stock = self.lock();
+        let Some(segment) = stock.ready.pop() else {
             return Ok(None);
         };
         // Relaxed: under the lock.

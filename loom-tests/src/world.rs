@@ -87,13 +87,6 @@ impl World {
         })
     }
 
-    /// A segment beside those of the plan, which nobody has made ready.
-    #[must_use]
-    pub fn spare(&self) -> loom::sync::Arc<Cells> {
-        let shape = self.core.shape();
-        loom::sync::Arc::new(Cells::new(shape.first, shape.end))
-    }
-
     /// What a reservation borrows.
     pub fn terms(&self, patience: Patience) -> Terms<'_, Cells> {
         Terms {
