@@ -99,6 +99,8 @@ pub mod twin {
     pub enum Twin {
         /// A slot becomes busy by a relaxed store or exchange.
         BusyRelaxed,
+        /// A slot is claimed without acquiring what its last owner filled.
+        ClaimWithoutAcquire,
         /// A slot becomes idle by a relaxed store.
         IdleRelaxed,
         /// The frontier loads the tail relaxed.
@@ -115,6 +117,10 @@ pub mod twin {
         RouseWithoutChange,
         /// Reservations of the same bytes: the tail is read and stored in two steps.
         TakeInTwoSteps,
+        /// A reservation changes the tail by a relaxed addition or exchange.
+        TakeRelaxed,
+        /// The tail moves to the next segment by a relaxed swap.
+        InstallRelaxed,
         /// An over-run tail counts as the segment's end, not as its seal.
         OverrunIsEnd,
         /// The straddler goes idle before it records the seal.
@@ -178,10 +184,10 @@ pub mod twin {
         }
     }
 
-    #[cfg(all(loom, feature = "loom"))]
-    pub use active::{choose, is};
     #[cfg(not(all(loom, feature = "loom")))]
     pub(crate) use active::is;
+    #[cfg(all(loom, feature = "loom"))]
+    pub use active::{choose, is};
 
     /// `ordering`, unless `twin` is active: then relaxed.
     #[inline(always)]

@@ -94,7 +94,9 @@ impl Cells {
         let count = (end - self.first) as usize;
         let grains = self.grains[..count].iter();
         // SAFETY: M1.
-        grains.map(|cell| cell.with(|held| unsafe { *held })).collect()
+        grains
+            .map(|cell| cell.with(|held| unsafe { *held }))
+            .collect()
     }
 
     /// Asserts that every grain below `end` is filled.
@@ -103,7 +105,10 @@ impl Cells {
     /// If one is not.
     pub fn assert_filled(&self, end: u32) {
         let held = self.read(end);
-        assert!(!held.contains(&Content::Empty), "a hole below {end}: {held:?}");
+        assert!(
+            !held.contains(&Content::Empty),
+            "a hole below {end}: {held:?}"
+        );
     }
 
     fn put(&self, span: &Span, content: Content) {

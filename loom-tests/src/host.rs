@@ -29,6 +29,7 @@ pub struct ModelHost {
     now_ns: AtomicU64,
     slept: AtomicU64,
     chosen_alone: AtomicU64,
+    paused: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -47,6 +48,7 @@ impl ModelHost {
             now_ns: AtomicU64::new(0),
             slept: AtomicU64::new(0),
             chosen_alone: AtomicU64::new(0),
+            paused: AtomicU64::new(0),
         }
     }
 
@@ -62,11 +64,16 @@ impl ModelHost {
         self.chosen_alone.load(Ordering::Relaxed)
     }
 
+    /// How often a thread paused while it polled.
+    pub fn paused(&self) -> u64 {
+        // Relaxed: as `slept`.
+        self.paused.load(Ordering::Relaxed)
+    }
+
     /// Lets `steps` of the clock pass.
     pub fn spend(&self, steps: u64) -> u64 {
         // Relaxed: time orders nothing.
-        self.now_ns
-            .fetch_add(steps * STEP_NS, Ordering::Relaxed)
+        self.now_ns.fetch_add(steps * STEP_NS, Ordering::Relaxed)
     }
 
     /// How many sleep, on whatever word.
@@ -78,14 +85,12 @@ impl ModelHost {
         self.sleepers.lock().expect("no model unwinds")
     }
 
-    fn sleep(&self, mut sleepers: Sleeping<'_>, bell: &Arc<Condvar>) -> Waited {
-        while !leave_if_chosen(&mut sleepers, bell) {
-            sleepers = bell.wait(sleepers).expect("no model unwinds");
-        }
-        Waited::Woken
-    }
-
-    fn poll<'a>(&'a self, mut sleepers: Sleeping<'a>, bell: &Arc<Condvar>, deadline_ns: u64) -> Waited {
+    fn poll<'a>(
+        &'a self,
+        mut sleepers: Sleeping<'a>,
+        bell: &Arc<Condvar>,
+        deadline_ns: u64,
+    ) -> Waited {
         loop {
             if self.now_ns() >= deadline_ns {
                 sleepers.retain(|sleeper| !Arc::ptr_eq(&sleeper.bell, bell));
@@ -117,7 +122,7 @@ impl Host for ModelHost {
             bell: Arc::clone(&bell),
         });
         match deadline_ns {
-            None | Some(FOREVER) => self.sleep(sleepers, &bell),
+            None | Some(FOREVER) => sleep(sleepers, &bell),
             Some(deadline_ns) => self.poll(sleepers, &bell, deadline_ns),
         }
     }
@@ -148,8 +153,17 @@ impl Host for ModelHost {
 
     fn pause(&self, _turn: u32) {
         self.spend(1);
+        // Relaxed: as `slept`.
+        self.paused.fetch_add(1, Ordering::Relaxed);
         loom::thread::yield_now();
     }
+}
+
+fn sleep(mut sleepers: Sleeping<'_>, bell: &Arc<Condvar>) -> Waited {
+    while !leave_if_chosen(&mut sleepers, bell) {
+        sleepers = bell.wait(sleepers).expect("no model unwinds");
+    }
+    Waited::Woken
 }
 
 fn leave_if_chosen(sleepers: &mut Vec<Sleeper>, bell: &Arc<Condvar>) -> bool {

@@ -46,19 +46,25 @@ impl Ledger {
     /// An empty log.
     #[must_use]
     pub fn new(failing: Failing) -> Arc<Self> {
+        Self::beginning(at(1, 0), failing)
+    }
+
+    /// An empty log that begins at `first`.
+    #[must_use]
+    pub fn beginning(first: Lsn, failing: Failing) -> Arc<Self> {
         let limits = GatherLimits {
             max_wait: Duration::from_secs(1),
             max_waiters: u32::MAX,
             max_bytes: u64::MAX,
         };
         Arc::new(Self {
-            gate: Gate::new(at(1, 0), limits),
+            gate: Gate::new(first, limits),
             ending: Ending::new(),
             host: ModelHost::new(),
-            end: loom::sync::atomic::AtomicU64::new(at(1, 0).to_word()),
+            end: loom::sync::atomic::AtomicU64::new(first.to_word()),
             failing,
             syncing: AtomicBool::new(false),
-            flushed: AtomicU64::new(at(1, 0).to_word()),
+            flushed: AtomicU64::new(first.to_word()),
             answered: AtomicU32::new(0),
         })
     }
@@ -80,6 +86,7 @@ impl Ledger {
     ///
     /// # Panics
     /// If the gate says so and it is not.
+    #[expect(clippy::panic_in_result_fn, reason = "a false answer fails the model")]
     pub fn pass_with(&self, lsn: Lsn, deadline_ns: Option<u64>, work: &dyn Work) -> Result<()> {
         let wish = Wish { lsn, deadline_ns };
         self.gate.pass(wish, &self.ending, &self.host, work)?;
@@ -114,10 +121,15 @@ impl Work for Ledger {
         Lsn::from_word(word).expect("segment 1")
     }
 
+    #[expect(clippy::panic_in_result_fn, reason = "a second leader fails the model")]
     fn flush(&self, from: Lsn, to: Lsn) -> Result<()> {
         // Relaxed: the checker runs one thread at a time.
         assert!(!self.syncing.swap(true, Ordering::Relaxed), "two leaders");
-        assert_eq!(from, self.flushed(), "a sync begins where the last one ended");
+        assert_eq!(
+            from,
+            self.flushed(),
+            "a sync begins where the last one ended"
+        );
         self.host.spend(SYNC_STEPS);
         // A sync takes long enough for everybody else to do something.
         self.host.sleeping();

@@ -162,7 +162,6 @@ impl Progress {
         self.executions.fetch_add(1, Ordering::Relaxed);
     }
 
-    #[expect(clippy::exit, reason = "the process is there for this check alone")]
     fn report(&self, missed: &str, failure: &str) -> ! {
         // Relaxed: as `count`.
         let executions = self.executions.load(Ordering::Relaxed);
@@ -225,7 +224,12 @@ fn start(id: &str) -> Outcome {
 }
 
 fn message_of(panic: &PanicHookInfo<'_>) -> String {
-    let text = panic.payload_as_str().unwrap_or("a panic without a message");
+    let payload = panic.payload();
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
     let text = text.trim().replace(['\n', '\t'], " ");
     match panic.location() {
         Some(place) => format!("{text} ({}:{})", place.file(), place.line()),

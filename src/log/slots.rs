@@ -21,8 +21,8 @@
 //! * `claim` (`AcqRel`), `enter` (Release), `leave` (Release) → `lowest` (Acquire): the bytes of every earlier frame of the
 //!   slot. `enter` too, because who sees the *next* busy value has not seen the idle value before it, and a relaxed
 //!   store would not carry the bytes. `claim` acquires for the same reason: the next owner passes on what the last one filled.
-//! * `used` raised (`AcqRel`) before the addition, here before the claim → loaded (Acquire) after the tail: a writer whose
-//!   addition the tail shows is within the count.
+//! * `used` raised (`AcqRel`) before the claim, and so before the addition → loaded (Acquire) after the tail: a writer whose
+//!   addition the tail shows is within the count. It is the tail that orders the two; their own orderings are a reserve.
 
 use crate::sync::twin::{self, Twin};
 use crate::sync::{AtomicU64, AtomicUsize, CachePadded, Ordering};
@@ -104,7 +104,11 @@ impl Slots {
     fn try_claim(&self, index: usize, bound: TailWord) -> bool {
         self.raise_used(index);
         // AcqRel: pairs with `leave` (acquire: what the last owner filled) and with `lowest` (release).
-        let order = twin::unless(Twin::BusyRelaxed, Ordering::AcqRel);
+        let order = if twin::is(Twin::ClaimWithoutAcquire) {
+            Ordering::Release
+        } else {
+            twin::unless(Twin::BusyRelaxed, Ordering::AcqRel)
+        };
         self.slots[index]
             .compare_exchange(IDLE, bound.to_word(), order, Ordering::Relaxed)
             .is_ok()

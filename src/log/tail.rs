@@ -85,7 +85,8 @@ impl Tail {
             return TailWord(word);
         }
         // AcqRel: pairs with `observe` (release) and with `install` (acquire).
-        TailWord(self.0.fetch_add(u64::from(grains), Ordering::AcqRel))
+        let order = twin::unless(Twin::TakeRelaxed, Ordering::AcqRel);
+        TailWord(self.0.fetch_add(u64::from(grains), order))
     }
 
     /// Moves the tail from `from` by `grains`, if it still is there.
@@ -93,9 +94,10 @@ impl Tail {
     pub fn exchange(&self, from: TailWord, grains: u32) -> Result<TailWord, TailWord> {
         let to = from.0 + u64::from(grains);
         // AcqRel: pairs with `observe` (release) and with `install` (acquire). Relaxed on failure: only a hint.
+        let order = twin::unless(Twin::TakeRelaxed, Ordering::AcqRel);
         let result = self
             .0
-            .compare_exchange(from.0, to, Ordering::AcqRel, Ordering::Relaxed);
+            .compare_exchange(from.0, to, order, Ordering::Relaxed);
         result.map(TailWord).map_err(TailWord)
     }
 
@@ -103,6 +105,7 @@ impl Tail {
     pub fn install(&self, lsn: Lsn) {
         // AcqRel: pairs with `observe` and `take`; an exchange rather than a store, so that reservations lost to the
         // old segment are part of its history.
-        self.0.swap(lsn.to_word(), Ordering::AcqRel);
+        let order = twin::unless(Twin::InstallRelaxed, Ordering::AcqRel);
+        self.0.swap(lsn.to_word(), order);
     }
 }

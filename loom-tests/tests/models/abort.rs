@@ -41,7 +41,8 @@ fn abandon(reached: &Reached, leaving: Leaving) {
                 Leaving::Drop => drop(claim),
                 // Without the panic hook, which would take it for a failure of the model.
                 Leaving::Panic => {
-                    let fill = move || claim.fill(|_: &Cells, _| -> () { resume_unwind(Box::new(())) });
+                    let fill =
+                        move || claim.fill(|_: &Cells, _| -> () { resume_unwind(Box::new(())) });
                     catch_unwind(AssertUnwindSafe(fill)).unwrap_err();
                 }
             }
@@ -65,7 +66,10 @@ fn abandon(reached: &Reached, leaving: Leaving) {
     });
     world.assert_filled(at(1, world.first() + 2));
     let held = world.body(1).read(world.first() + 2);
-    assert!(held.contains(&Content::Aborted), "nothing aborted in {held:?}");
+    assert!(
+        held.contains(&Content::Aborted),
+        "nothing aborted in {held:?}"
+    );
     assert_eq!(world.core.frontier(), at(1, world.first() + 2));
 }
 

@@ -14,7 +14,7 @@ const FAILED: Model = Model {
     states: &["slept"],
     body: |reached| {
         let ledger = Ledger::new(Failing::Always);
-        everybody_is_told(&ledger, |ledger, lsn| ledger.pass(lsn));
+        everybody_is_told(&ledger, Ledger::pass);
         if ledger.host.slept() > 0 {
             reached.mark("slept");
         }
@@ -38,10 +38,7 @@ const PANICKED: Model = Model {
     },
 };
 
-fn everybody_is_told(
-    ledger: &std::sync::Arc<Ledger>,
-    pass: fn(&Ledger, Lsn) -> Result<()>,
-) {
+fn everybody_is_told(ledger: &std::sync::Arc<Ledger>, pass: fn(&Ledger, Lsn) -> Result<()>) {
     let waiter = || {
         spawn(0, ledger, move |ledger: &Ledger| {
             let told = pass(ledger, ledger.append());

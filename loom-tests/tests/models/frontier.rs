@@ -17,25 +17,34 @@ const STATES: &[&str] = &["nothing", "a part", "everything"];
 const BORROWED: Model = Model {
     name: "frontier, borrowed seats",
     states: STATES,
-    body: |reached| writers_and_observer(reached, [Some(0), Some(1)]),
+    body: |reached| writers_and_observer(reached, PLAN, [Some(0), Some(1)]),
 };
 
 /// Both writers want the same slot.
 const COLLIDING: Model = Model {
     name: "frontier, one hint",
     states: STATES,
-    body: |reached| writers_and_observer(reached, [Some(0), Some(0)]),
+    body: |reached| writers_and_observer(reached, PLAN, [Some(0), Some(0)]),
 };
 
 const OWNED: Model = Model {
     name: "frontier, owned seats",
     states: STATES,
-    body: |reached| writers_and_observer(reached, [None, None]),
+    body: |reached| writers_and_observer(reached, PLAN, [None, None]),
+};
+
+const LARGE: Model = Model {
+    name: "frontier, large frames",
+    states: STATES,
+    body: |reached| {
+        let take = Take::Exchange;
+        writers_and_observer(reached, Plan { take, ..PLAN }, [None, None]);
+    },
 };
 
 /// One writer appends twice, another once, an observer looks. With a hint a writer borrows a slot for each record.
-fn writers_and_observer(reached: &Reached, hints: [Option<usize>; 2]) {
-    let world = World::new(PLAN);
+fn writers_and_observer(reached: &Reached, plan: Plan, hints: [Option<usize>; 2]) {
+    let world = World::new(plan);
     let writer = |hint: Option<usize>, count: u32| {
         let owned = hint.is_none().then(|| world.core.slots().adopt().unwrap());
         spawn(hint.unwrap_or(0), &world, move |world: &World| {
@@ -51,7 +60,13 @@ fn writers_and_observer(reached: &Reached, hints: [Option<usize>; 2]) {
         writer.join().unwrap();
     }
     let seen = observer.join().unwrap();
-    reached.mark(STATES[if seen == 0 { 0 } else { 1 + usize::from(seen == 3) }]);
+    reached.mark(
+        STATES[if seen == 0 {
+            0
+        } else {
+            1 + usize::from(seen == 3)
+        }],
+    );
 }
 
 /// Two writers, two observers: what one observer published the other sees.
@@ -107,8 +122,24 @@ fn owned_seats_hide_nothing() {
 }
 
 #[test]
+fn large_frames_hide_nothing() {
+    LARGE.holds();
+}
+
+#[test]
 fn a_relaxed_claim_is_caught() {
     COLLIDING.must_fail(Twin::BusyRelaxed, "Causality violation");
+}
+
+#[test]
+fn a_claim_that_does_not_acquire_is_caught() {
+    COLLIDING.must_fail(Twin::ClaimWithoutAcquire, "Causality violation");
+}
+
+#[test]
+fn a_relaxed_reservation_is_caught() {
+    BORROWED.must_fail(Twin::TakeRelaxed, "Causality violation");
+    LARGE.must_fail(Twin::TakeRelaxed, "Causality violation");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use loom_tests::{Failing, Ledger, Model, Reached, at, spawn};
 use segwal::internals::twin::Twin;
 
-const STATES: &[&str] = &["slept", "answered together", "handed over"];
+const STATES: &[&str] = &["slept", "answered together", "handed over", "gathered"];
 
 const PAIR: Model = Model {
     name: "gate, a pair",
@@ -15,14 +15,21 @@ const PAIR: Model = Model {
 const TRIO: Model = Model {
     name: "gate, three",
     states: STATES,
-    body: |reached| rounds(reached, &[1, 1, 1]),
+    body: |reached| rounds(reached, &[2, 1, 1]),
+};
+
+/// Three leaders may follow each other, or one answer all.
+const FOUR: Model = Model {
+    name: "gate, four",
+    states: STATES,
+    body: |reached| rounds(reached, &[1, 1, 1, 1]),
 };
 
 /// Who comes back is gathered.
 const GATHER: Model = Model {
     name: "gate, two rounds",
     states: STATES,
-    body: |reached| rounds(reached, &[2, 1]),
+    body: |reached| rounds(reached, &[2, 2]),
 };
 
 /// Each thread appends and waits for its record, as many times as its number says.
@@ -50,6 +57,10 @@ fn rounds(reached: &Reached, counts: &'static [u32]) {
     }
     if ledger.host.chosen_alone() > 0 {
         reached.mark("handed over");
+    }
+    // No frame is behind a hole here, so only a leader that gathers pauses: for who is on the way back, or never comes.
+    if ledger.host.paused() > 0 {
+        reached.mark("gathered");
     }
 }
 
@@ -86,6 +97,11 @@ fn a_pair_is_answered() {
 #[test]
 fn three_are_answered() {
     TRIO.holds();
+}
+
+#[test]
+fn four_are_answered() {
+    FOUR.holds();
 }
 
 #[test]

@@ -4,7 +4,11 @@ use loom_tests::{Content, Model, Plan, Reached, Take, World, at, grains_of, spaw
 use segwal::internals::Seat;
 use segwal::internals::twin::Twin;
 
-const STATES: &[&str] = &["sealed at the end", "sealed before the end", "three segments"];
+const STATES: &[&str] = &[
+    "sealed at the end",
+    "sealed before the end",
+    "three segments",
+];
 
 const BY_ADDITION: Model = Model {
     name: "rotate, by addition",
@@ -90,7 +94,10 @@ fn assert_left_once(world: &World, id: u32) -> &'static str {
     let (next, sealed) = world.body(id + 1).link();
     assert_eq!((next, sealed), (id + 1, world.core.window().seal_of(id)));
     let seal = grains_of(sealed.unwrap());
-    assert!(at(id, seal) > at(id, shape.first), "an empty segment was left");
+    assert!(
+        at(id, seal) > at(id, shape.first),
+        "an empty segment was left"
+    );
     let held = world.body(id).read(shape.end);
     let beyond = &held[(seal - shape.first) as usize..];
     assert!(
@@ -127,4 +134,9 @@ fn a_rotation_without_the_lock_is_caught() {
 #[test]
 fn a_tail_before_its_segment_is_caught() {
     BY_ADDITION.must_fail(Twin::TailBeforeInstall, "two claims");
+}
+
+#[test]
+fn a_relaxed_move_of_the_tail_is_caught() {
+    OBSERVED.must_fail(Twin::InstallRelaxed, "Causality violation");
 }

@@ -57,7 +57,12 @@ const OVERRUN: Model = Model {
 
 fn is_boundary(world: &World, bound: Lsn) -> bool {
     let first = world.first();
-    let frames = [at(1, first), at(1, first + 2), at(2, first), at(2, first + 2)];
+    let frames = [
+        at(1, first),
+        at(1, first + 2),
+        at(2, first),
+        at(2, first + 2),
+    ];
     frames.contains(&bound)
 }
 
