@@ -123,6 +123,8 @@ pub mod twin {
         InstallRelaxed,
         /// An over-run tail counts as the segment's end, not as its seal.
         OverrunIsEnd,
+        /// A place that was sealed for a later segment counts as not sealed yet.
+        LaterSealIsNone,
         /// The straddler goes idle before it records the seal.
         SealAfterIdle,
         /// A thread rotates without taking the lock.

@@ -55,6 +55,43 @@ const LINGER: Model = Model {
     },
 };
 
+/// A look at the frontier that began in the first segment and ends when its place has been sealed for the third: segments
+/// of three grains, records of two, so that the end of a segment is no frame boundary.
+const STALE: Model = Model {
+    name: "a look across a wrap",
+    states: &["the first", "a later one"],
+    body: |reached| {
+        let world = World::new(Plan {
+            grains: 3,
+            take: Take::Addition,
+            slots: 1,
+            places: 2,
+            ready: 3,
+        });
+        let writer = spawn(0, &world, |world: &World| {
+            let mut seat = Seat::borrowed();
+            for _ in 0..4 {
+                world.append(&mut seat, 2).unwrap();
+                let durable = world.core.frontier();
+                for id in 1..durable.segment() {
+                    world.core.window().retire(id);
+                }
+            }
+        });
+        let observer = spawn(0, &world, |world: &World| {
+            let bound = world.core.frontier();
+            let begin = grains_of(bound) - world.first();
+            assert!(begin == 0 || begin == 2, "{bound} is no boundary");
+            bound
+        });
+        writer.join().unwrap();
+        reached.mark(match observer.join().unwrap().segment() {
+            1 => "the first",
+            _ => "a later one",
+        });
+    },
+};
+
 /// Three records in segments of one grain, in a window of two places.
 fn wrap(reached: &Reached, ready: usize) {
     let world = World::new(Plan {
@@ -132,6 +169,16 @@ fn a_taken_place_is_waited_for() {
 #[test]
 fn an_overwritten_place_is_caught() {
     FULL.must_fail(Twin::WindowOverwrite, "is gone");
+}
+
+#[test]
+fn a_look_across_a_wrap_ends_at_a_frame() {
+    STALE.holds();
+}
+
+#[test]
+fn a_later_seal_taken_for_none_is_caught() {
+    STALE.must_fail(Twin::LaterSealIsNone, "is no boundary");
 }
 
 #[test]
