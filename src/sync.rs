@@ -101,6 +101,8 @@ pub mod twin {
     pub enum Twin {
         /// A slot becomes busy by a relaxed store or exchange.
         BusyRelaxed,
+        /// A slot is claimed without acquiring what its last owner filled.
+        ClaimWithoutAcquire,
         /// A slot becomes idle by a relaxed store.
         IdleRelaxed,
         /// The frontier loads the tail relaxed.
@@ -109,12 +111,22 @@ pub mod twin {
         SlotsRelaxed,
         /// The frontier looks at the slots before it looks at the tail.
         SlotsBeforeTail,
-        /// The high-water mark of used slots is raised after the claim.
-        UsedAfterClaim,
+        /// The high-water mark of used slots is raised after the addition.
+        UsedAfterTake,
+        /// The published bound is raised by a relaxed maximum.
+        PublishedRelaxed,
+        /// An end wakes without changing the words.
+        RouseWithoutChange,
         /// Reservations of the same bytes: the tail is read and stored in two steps.
         TakeInTwoSteps,
+        /// A reservation changes the tail by a relaxed addition or exchange.
+        TakeRelaxed,
+        /// The tail moves to the next segment by a relaxed swap.
+        InstallRelaxed,
         /// An over-run tail counts as the segment's end, not as its seal.
         OverrunIsEnd,
+        /// A place that was sealed for a later segment counts as not sealed yet.
+        LaterSealIsNone,
         /// The straddler goes idle before it records the seal.
         SealAfterIdle,
         /// A thread rotates without taking the lock.
@@ -133,6 +145,8 @@ pub mod twin {
         FrontierAfterFlush,
         /// Poison wakes one round only.
         PoisonOneRound,
+        /// A leader behind a hole serves nobody until the hole is filled.
+        HoleHoldsAll,
         /// A failed leader keeps the leadership.
         LeaderKeepsFlag,
         /// A position equal to the durable bound counts as durable.
@@ -160,7 +174,8 @@ pub mod twin {
             ACTIVE.with(|active| active.set(twin));
         }
 
-        pub(crate) fn is(twin: Twin) -> bool {
+        /// Whether the chosen defect is `twin`.
+        pub fn is(twin: Twin) -> bool {
             ACTIVE.with(|active| active.get() == Some(twin))
         }
     }
@@ -173,9 +188,10 @@ pub mod twin {
         }
     }
 
-    #[cfg(all(loom, feature = "loom"))]
-    pub use active::choose;
+    #[cfg(not(all(loom, feature = "loom")))]
     pub(crate) use active::is;
+    #[cfg(all(loom, feature = "loom"))]
+    pub use active::{choose, is};
 
     /// `ordering`, unless `twin` is active: then relaxed.
     #[inline]

@@ -185,7 +185,9 @@ impl Gate {
             if twin::is(Twin::PoisonOneRound) && side != state.collecting {
                 continue;
             }
-            change(word);
+            if !twin::is(Twin::RouseWithoutChange) {
+                change(word);
+            }
             host.wake(word, Sleepers::All);
         }
     }
@@ -231,8 +233,13 @@ struct Leadership<'a> {
     tenure: Tenure,
 }
 
-/// After so many pauses, some 50 microseconds, a leader stops waiting for its own frame if it can serve others.
-const PATIENT_TURNS: u32 = 64;
+/// After so many pauses, some 50 microseconds, a leader stops waiting for its own frame if it can serve others. A model has
+/// no time to lose.
+const PATIENT_TURNS: u32 = if cfg!(all(loom, feature = "loom")) {
+    1
+} else {
+    64
+};
 
 impl Leadership<'_> {
     /// Syncs once, and returns the new durable bound.
@@ -291,6 +298,9 @@ impl Leadership<'_> {
     }
 
     fn could_serve(&self, frontier: Lsn) -> bool {
+        if twin::is(Twin::HoleHoldsAll) {
+            return false;
+        }
         // Relaxed: see `show_collected`.
         frontier > self.gate.durable() && self.gate.collected.load(Ordering::Relaxed) > 0
     }

@@ -258,8 +258,9 @@ impl Shared {
 }
 
 impl Work for Shared {
+    /// As published, so that nothing is ever durable and not published.
     fn frontier(&self) -> Lsn {
-        self.core.frontier()
+        self.core.published()
     }
 
     fn flush(&self, from: Lsn, to: Lsn) -> Result<()> {
