@@ -79,6 +79,8 @@ struct State {
     collecting: usize,
     waiting: [u32; 2],
     gather: Gather,
+    /// Calls that ended with their record durable, by a sync of their own or of another.
+    answered: u64,
 }
 
 impl Gate {
@@ -125,6 +127,7 @@ impl Gate {
         loop {
             ending.check()?;
             if self.is_durable(wish.lsn) {
+                state.answered += 1;
                 return Ok(());
             }
             if !state.led {
@@ -137,9 +140,7 @@ impl Gate {
                     work,
                     tenure: Tenure::Held,
                 };
-                if wish.lsn < leadership.lead(wish)? {
-                    return Ok(());
-                }
+                leadership.lead(wish)?;
                 state = self.state.lock();
                 continue;
             }
@@ -176,6 +177,11 @@ impl Gate {
         let mut state = self.state.lock();
         state.waiting[side] -= 1;
         (state, waited)
+    }
+
+    /// Calls that ended with their record durable.
+    pub fn answered(&self) -> u64 {
+        self.state.lock().answered
     }
 
     /// Wakes everybody, because the log has ended.

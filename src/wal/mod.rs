@@ -238,6 +238,7 @@ impl Wal {
     pub fn stats(&self) -> Stats {
         let shared = self.shared();
         Stats {
+            commits: shared.gate.answered(),
             retained_segments: shared.registry.count() as u64,
             ready_segments: shared.shelf.ready_count() as u64,
             recyclable_segments: shared.shelf.reusable_count() as u64,
