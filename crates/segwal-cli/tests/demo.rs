@@ -1,5 +1,9 @@
 //! The demo survives its kills, says so in both forms, and leaves foreign files alone.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test may panic and says what it is by its name"
+)]
 
 mod program;
 
@@ -40,6 +44,11 @@ fn three_kills_lose_nothing() {
         let (acknowledged, recovered) = (&life["acknowledged"], &life["recovered"]);
         assert!(acknowledged.as_u64() > Some(0), "{life}");
         assert!(recovered.as_u64() >= acknowledged.as_u64(), "{life}");
+        let latencies = life["latency_us_p50_p99_p999"].as_array().unwrap();
+        assert!(
+            latencies.iter().all(|latency| latency.as_f64() > Some(0.1)),
+            "{life}"
+        );
     }
 }
 

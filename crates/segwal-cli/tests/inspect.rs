@@ -1,5 +1,9 @@
 //! `stats` and `verify` report in both forms, and each way to end has its exit code.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test may panic and says what it is by its name"
+)]
 
 mod program;
 
@@ -29,7 +33,6 @@ fn json(output: &std::process::Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The first record's position, segment file and payload offset.
 fn damage_first_record(dir: &TempDir) {
     let first = json_first_record(dir);
     let offset: u64 = first.split_once(':').unwrap().1.parse().unwrap();

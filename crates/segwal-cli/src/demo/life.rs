@@ -67,6 +67,13 @@ pub(crate) fn run(
     Ok(life)
 }
 
+/// Room for latencies in nanoseconds; those beyond its bound count as the bound.
+pub(crate) fn latencies() -> Outcome<Histogram<u64>> {
+    let bound = STALL_LIMIT.as_secs() * 1_000_000_000;
+    Histogram::new_with_max(bound, 3)
+        .map_err(|error| Failure::internal(format!("there is no histogram: {error}")))
+}
+
 /// Kills the child if the parent gives up on it.
 struct Guard(Child);
 
@@ -142,15 +149,13 @@ fn judge(status: ExitStatus, plan: Plan) -> Outcome<()> {
 
 impl Life {
     fn new() -> Outcome<Self> {
-        let latency_ns = Histogram::new(3)
-            .map_err(|error| Failure::internal(format!("no histogram: {error}")))?;
         Ok(Self {
             acknowledged: 0,
             bytes: 0,
             span: Duration::ZERO,
             syncs: 0,
             commits: 0,
-            latency_ns,
+            latency_ns: latencies()?,
         })
     }
 

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
 use super::corpus::Corpus;
+use super::life;
 use super::place::Place;
 use crate::outcome::{Failure, Outcome, Status};
 use crate::quantity;
@@ -56,8 +57,6 @@ pub(crate) struct Row {
 
 impl Report {
     pub(crate) fn new(place: &Place, corpus: &Corpus, threads: u32, seed: u64) -> Outcome<Self> {
-        let latency_ns = Histogram::new(3)
-            .map_err(|error| Failure::internal(format!("no histogram: {error}")))?;
         Ok(Self {
             dir: place.dir.clone(),
             file_system: place.file_system().to_owned(),
@@ -66,7 +65,7 @@ impl Report {
             seed,
             rows: Vec::new(),
             problems: Vec::new(),
-            latency_ns,
+            latency_ns: life::latencies()?,
             place: place.describe(),
         })
     }
@@ -260,7 +259,7 @@ mod tests {
             seed: 1,
             rows: vec![row.clone(), row],
             problems: Vec::new(),
-            latency_ns: Histogram::new(3).unwrap(),
+            latency_ns: life::latencies().unwrap(),
             place: "dir".to_owned(),
         }
     }
