@@ -1,4 +1,35 @@
-//! segwal (crate documentation to be written)
+//! An embeddable, segmented write-ahead log.
+//!
+//! A log is a directory of preallocated segment files, mapped into memory. Any number of threads append at the same time
+//! without a lock; one of those that wait for durability syncs for all of them; a background thread makes the next
+//! segments ready, so that stepping from one to the next touches no file-system metadata. Opening a log after a crash gives
+//! back exactly a prefix of what was appended: every durable record, then possibly some that were never acknowledged.
+//!
+//! ```
+//! # fn main() -> segwal::Result<()> {
+//! # let dir = std::env::temp_dir().join(format!("segwal-crate-{}", std::process::id()));
+//! use segwal::Wal;
+//!
+//! let wal = Wal::open(&dir)?;
+//! let lsn = wal.append(b"transfer 10 from a to b")?; // published: survives kill -9
+//! wal.sync_to(lsn)?; // durable: survives power loss
+//!
+//! for record in wal.records(wal.head())? {
+//!     println!("{} {:?}", record?.lsn(), "...");
+//! }
+//! wal.discard_before(wal.durable())?; // after a checkpoint: the space is reused
+//! wal.close()?;
+//! # std::fs::remove_dir_all(&dir).unwrap();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What survives what is `docs/durability.md`, every byte on disk `docs/format.md`, every atomic `docs/concurrency.md`, and
+//! where things are `docs/architecture.md`.
+//!
+//! # Features
+//! * `fault`: a simulated disk with live and durable images, for crash tests of this crate and of those that embed it.
+//! * `loom`: the model checker's types in the core; takes effect with `--cfg loom` alone.
 #![deny(unsafe_code)]
 
 mod error;
@@ -6,8 +37,38 @@ mod log;
 mod lsn;
 mod sync;
 
+#[cfg(not(all(loom, feature = "loom")))]
+mod format;
+#[cfg(not(all(loom, feature = "loom")))]
+mod options;
+#[cfg(not(all(loom, feature = "loom")))]
+mod segment;
+#[cfg(not(all(loom, feature = "loom")))]
+mod stats;
+#[cfg(not(all(loom, feature = "loom")))]
+mod sys;
+#[cfg(not(all(loom, feature = "loom")))]
+mod wal;
+
 pub use error::{Error, ErrorKind, Place, Result};
 pub use lsn::{Lsn, ParseLsnError};
+
+#[cfg(not(all(loom, feature = "loom")))]
+pub use crate::{
+    format::Uuid,
+    options::{Create, Gather, OnFull, UnknownFilesystem, WalOptions},
+    stats::Stats,
+    wal::{
+        Appender, EndKind, Health, OwnedRecord, ReaderRecords, Record, Records, Recovery, Reservation, SegmentInfo,
+        SegmentState, Verdict, VerdictKind, Wal, WalReader,
+    },
+};
+
+/// A disk that fails, lies, tears and loses power when it is told to, for tests.
+#[cfg(all(feature = "fault", not(all(loom, feature = "loom"))))]
+pub mod fault {
+    pub use crate::sys::sim::*;
+}
 
 /// The core, for the models under `loom-tests/`. Not covered by semantic versioning.
 #[cfg(all(loom, feature = "loom"))]

@@ -12,6 +12,7 @@
 //! without a walk. The number of records stands in the frame's header.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::field::{is_zero, u32_at};
 use super::frame::BATCH_ENTRY_LEN;
@@ -107,6 +108,22 @@ impl<'a> BatchView<'a> {
             .map_or(0, |before| end_of(self.directory[before]));
         Some((&self.data[start..end_of(*entry)], entry[4]))
     }
+}
+
+/// Where record `index` of a batch that was checked lies in its payload, and its tag.
+pub(crate) fn locate(payload: &[u8], count: u16, index: u16) -> Option<(Range<u64>, u8)> {
+    let entry = |index: u16| payload[usize::from(index) * ENTRY_LEN..].first_chunk::<ENTRY_LEN>();
+    if index >= count || payload.len() < usize::from(count) * ENTRY_LEN {
+        return None;
+    }
+    let data = u64::from(count) * ENTRY_LEN as u64;
+    let start = match index.checked_sub(1) {
+        Some(before) => end_of(*entry(before)?),
+        None => 0,
+    };
+    let last = entry(index)?;
+    let range = data + start as u64..data + end_of(*last) as u64;
+    (range.start <= range.end && range.end <= payload.len() as u64).then_some((range, last[4]))
 }
 
 fn end_of(entry: [u8; ENTRY_LEN]) -> usize {

@@ -35,13 +35,16 @@ pub(crate) mod verdict;
 
 pub(crate) use batch::{BatchLayout, BatchView};
 pub(crate) use checksum::Checksum;
-pub(crate) use control::{Epoch, Rewind};
+pub(crate) use control::{EPOCH_FRAME_SIZE, Epoch, Rewind};
 pub(crate) use cookie::{COOKIE_SIZE, Cookie, Slot, SlotKind};
 pub(crate) use frame::{DurableDistance, FrameFault, FrameHeader, FrameKind, frame_size};
-pub(crate) use manifest::Manifest;
+pub(crate) use manifest::{Manifest, ManifestFault};
 pub(crate) use salt::Salt;
-pub(crate) use scan::{Bytes, Evidence, ScannedFrame, Scanner, Source, Step, Stop, evidence_after};
-pub(crate) use segment_header::{Activation, Prepared, PreviousEnd};
+pub(crate) use scan::{ScannedFrame, Scanner, Source, Step, Stop, evidence_after};
+pub(crate) use segment_header::{
+    ACTIVATION_OFFSET, Activation, ActivationFault, HeaderFault, Prepared, PreviousEnd, decode_activation, decode_prepared,
+    encode_block,
+};
 pub use uuid::Uuid;
 
 use crate::lsn::GRAIN;

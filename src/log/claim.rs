@@ -61,6 +61,20 @@ impl<S: Body> Seat<S> {
         }
     }
 
+    /// A seat that claims a slot anew for each frame, and remembers `segment` with its id.
+    pub fn borrowed_facing(segment: Option<(u32, Arc<S>)>) -> Self {
+        Self {
+            index: None,
+            tenure: Tenure::Borrowed,
+            segment,
+        }
+    }
+
+    /// The segment that the seat remembers.
+    pub fn into_facing(self) -> Option<(u32, Arc<S>)> {
+        self.segment
+    }
+
     /// A seat with the slot `index`, which the caller adopted.
     pub fn owned(index: usize) -> Self {
         Self {

@@ -245,6 +245,33 @@ impl<S: Body> Core<S> {
         Published(self.published())
     }
 
+    /// The end of everything reserved so far: the tail, or the seal of a full segment.
+    pub fn end(&self) -> Lsn {
+        let bound = self.bound_of(self.tail.observe());
+        Lsn::from_word(bound).unwrap_or(Lsn::at(1, self.shape.first))
+    }
+
+    /// The tail as a position, for looking ahead of it.
+    pub fn tail(&self) -> Lsn {
+        let tail = self.tail.observe();
+        Lsn::at(tail.segment(), tail.grains().min(self.shape.end))
+    }
+
+    /// Lets nobody reserve again: the tail becomes over-run where it stands. Who reserved before holds a busy slot.
+    pub fn stop(&self) {
+        loop {
+            let seen = self.tail.observe();
+            if seen.grains() > self.shape.end {
+                return;
+            }
+            let step = self.shape.end + 1 - seen.grains();
+            if self.tail.exchange(seen, step).is_ok() {
+                self.window.seal(Lsn::at(seen.segment(), seen.grains()));
+                return;
+            }
+        }
+    }
+
     /// Whether the tail's segment is full.
     pub fn is_overrun(&self) -> bool {
         self.tail.observe().grains() > self.shape.end

@@ -32,6 +32,7 @@
 
 #![allow(
     unreachable_pub,
+    unused_imports,
     reason = "public to the models through the hidden internals, which exist in their build alone"
 )]
 

@@ -74,9 +74,9 @@ impl Slots {
         self.slots.len()
     }
 
-    /// Takes an idle slot for good; `None` if there is none.
-    pub fn adopt(&self) -> Option<usize> {
-        (0..self.count()).find(|&index| {
+    /// Takes one of the first `limit` slots for good; `None` if none of them is idle.
+    pub fn adopt(&self, limit: usize) -> Option<usize> {
+        (0..limit).find(|&index| {
             self.raise_used(index);
             // AcqRel: as `claim`.
             self.slots[index]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::format::{Checksum, DurableDistance, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind};
 use crate::log::{Body, Published, Span};
@@ -41,11 +41,18 @@ pub(crate) struct Segment {
     size: u64,
     frames: Frames,
     salts: Salts,
+    /// Where the frames end, once the next segment is activated.
+    seal: OnceLock<u64>,
 }
 
 impl Segment {
     pub(crate) fn new(id: u32, size: u64, frames: Frames, salts: Salts) -> Arc<Self> {
-        Arc::new(Self { id, size, frames, salts })
+        Arc::new(Self { id, size, frames, salts, seal: OnceLock::new() })
+    }
+
+    /// Notes where the frames end; before the tail moves on.
+    pub(crate) fn seal(&self, offset: u64) {
+        let _ = self.seal.set(offset);
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -70,15 +77,16 @@ impl Segment {
 
     /// Writes a whole frame into the span. `checksum` sums the parts in order.
     #[inline]
-    pub(crate) fn write<'a>(
+    pub(crate) fn write(
         &self,
         span: &mut Span,
         fields: &FrameFields,
         checksum: Checksum,
-        parts: impl IntoIterator<Item = &'a [u8]>,
+        parts: impl IntoIterator<Item: AsRef<[u8]>>,
     ) {
         let mut at = PAYLOAD;
         for part in parts {
+            let part = part.as_ref();
             self.frames.fill(span, at, part);
             at += part.len();
         }
@@ -132,10 +140,10 @@ impl Segment {
     }
 
     /// Where readable bytes end.
-    pub(super) fn readable_end(&self, published: Published) -> u64 {
+    pub(crate) fn readable_end(&self, published: Published) -> u64 {
         let bound = published.bound();
         match self.id.cmp(&bound.segment()) {
-            std::cmp::Ordering::Less => self.size,
+            std::cmp::Ordering::Less => self.seal.get().copied().unwrap_or(self.size),
             std::cmp::Ordering::Equal => bound.offset(),
             std::cmp::Ordering::Greater => 0,
         }

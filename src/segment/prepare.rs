@@ -116,6 +116,16 @@ impl Mold {
         self.ready(self.prepared(id), Exclusive::fresh(mapping), None)
     }
 
+    /// Takes a segment that an abandoned future activated: its activation is cleared, durably, before it can be used.
+    pub(crate) fn reset(&self, id: u32, file: &dyn DiskFile) -> Result<Ready> {
+        let mapping = file.map(self.size()).map_err(self.failed("cannot map a segment", id))?;
+        let mut bytes = Exclusive::fresh(mapping);
+        let prepared = self.prepared(id);
+        bytes.store(0, &encode_block(&prepared));
+        file.sync().map_err(self.failed("cannot make a reset segment durable", id))?;
+        self.ready(prepared, bytes, None)
+    }
+
     fn name(&self, id: u32, from: &str) -> Result<()> {
         let (from, to) = (self.directory.file(from), self.directory.segment(id));
         self.directory.disk().rename(&from, &to).map_err(self.failed("cannot name a segment", id))?;

@@ -8,7 +8,7 @@ use std::io;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
-    Activation, Checksum, Epoch, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, PreviousEnd, Salt, Source,
+    Activation, Checksum, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, PreviousEnd, Salt, Source,
 };
 use crate::lsn::Lsn;
 
@@ -63,11 +63,11 @@ impl Salts {
         let (mut epoch_at, mut salt) = (end.last_epoch, end.salt);
         while let Some(offset) = epoch_at {
             let epoch = read_epoch(source, activation.segment, offset, salt)?;
-            ruled.push((offset + crate::format::EPOCH_FRAME_SIZE, salt));
-            if epoch.previous_epoch.is_some_and(|before| before >= offset) {
+            ruled.push((offset + EPOCH_FRAME_SIZE, salt));
+            if epoch.previous_offset.is_some_and(|before| before >= offset) {
                 return Err(broken(activation.segment, offset));
             }
-            (epoch_at, salt) = (epoch.previous_epoch, epoch.previous_salt);
+            (epoch_at, salt) = (epoch.previous_offset, epoch.previous_salt);
         }
         if salt != activation.salt {
             return Err(broken(activation.segment, FIRST_FRAME));
@@ -84,7 +84,7 @@ fn read_epoch<S: Source>(source: &mut S, segment: u32, offset: u64, salt: Salt) 
     let bad = || broken(segment, offset);
     let at = Lsn::new(segment, offset).ok_or_else(bad)?;
     let room = source.size().saturating_sub(offset);
-    if room < crate::format::EPOCH_FRAME_SIZE || offset < FIRST_FRAME {
+    if room < EPOCH_FRAME_SIZE || offset < FIRST_FRAME {
         return Err(bad());
     }
     let frame = source.bytes(offset, 64).map_err(|error| unreadable(segment, offset, error))?;

@@ -180,17 +180,19 @@ impl Shelf {
     ///
     /// # Errors
     /// `OutOfResources` when every id has been used.
-    pub(crate) fn activate(&self, sealed: Lsn, previous: &Salts, durable: Lsn) -> Result<Option<Arc<Segment>>> {
+    pub(crate) fn activate(&self, sealed: Lsn, previous: &Segment, durable: Lsn) -> Result<Option<Arc<Segment>>> {
         if sealed.segment() == u32::MAX {
             return Err(Error::new(ErrorKind::OutOfResources, "every segment id has been used")
                 .at_segment(u32::MAX)
                 .advise("copy the log into a new one"));
         }
-        let end = PreviousEnd { seal: sealed.offset(), salt: previous.last(), last_epoch: previous.last_epoch() };
+        let salts = previous.salts();
+        let end = PreviousEnd { seal: sealed.offset(), salt: salts.last(), last_epoch: salts.last_epoch() };
         let Some(ready) = self.ready.pop() else { return Ok(None) };
         if ready.prepared.segment != sealed.segment() + 1 {
             return Err(Error::new(ErrorKind::Internal, "the ready queue is out of order").at_segment(sealed.segment()));
         }
+        previous.seal(sealed.offset());
         Ok(Some(activate(ready, Some(end), Some(durable))))
     }
 

@@ -37,6 +37,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use mapping::{Mapping, Populated};
+pub use random::Random;
 pub use real::RealDisk;
 
 /// The unit in which the page cache writes back, and of the blocks that a commit costs.

@@ -35,7 +35,7 @@ impl Random {
             Source::System => fill_from_kernel(buffer),
             Source::Seeded(state) => {
                 for chunk in buffer.chunks_mut(8) {
-                    chunk.copy_from_slice(&next(state).to_le_bytes()[..chunk.len()]);
+                    chunk.copy_from_slice(&splitmix64(state).to_le_bytes()[..chunk.len()]);
                 }
                 Ok(())
             }
@@ -83,7 +83,7 @@ fn fill_from_kernel(mut buffer: &mut [u8]) -> io::Result<()> {
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// splitmix64: every state gives its number on its own, so that a counter is all that threads share.
-fn next(state: &AtomicU64) -> u64 {
+pub(super) fn splitmix64(state: &AtomicU64) -> u64 {
     // Relaxed: only the number itself is used; no other memory hangs on it.
     mix(state
         .fetch_add(GAMMA, Ordering::Relaxed)

@@ -85,6 +85,9 @@ fn is_named(file: &File, path: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
     use super::super::ScratchDir;
     use super::*;
 
@@ -112,5 +115,31 @@ mod tests {
         let lock = RealLock::take(&path).unwrap();
         assert!(!is_named(&file, &path).unwrap());
         drop((lock, registration));
+    }
+
+    #[test]
+    fn removing_the_file_never_lets_two_hold_the_lock() {
+        let scratch = ScratchDir::new();
+        let path = scratch.path("LOCK");
+        let holders = AtomicU32::new(0);
+        let contend = || {
+            for _ in 0..300 {
+                let Ok(lock) = RealLock::take(&path) else {
+                    continue;
+                };
+                // Relaxed: the count alone matters.
+                assert_eq!(holders.fetch_add(1, Ordering::Relaxed), 0);
+                thread::yield_now();
+                // Relaxed: as above.
+                holders.fetch_sub(1, Ordering::Relaxed);
+                fs::remove_file(&path).unwrap();
+                drop(lock);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(contend);
+            }
+        });
     }
 }

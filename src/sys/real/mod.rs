@@ -132,6 +132,10 @@ fn check_regular(file: &File, path: &Path) -> io::Result<()> {
     if !found.is_file() {
         return Err(not_regular("it is not a regular file"));
     }
+    if found.nlink() == 0 {
+        // Removed since it was opened.
+        return Err(ErrorKind::NotFound.into());
+    }
     if found.nlink() != 1 {
         return Err(not_regular("it does not have exactly one name"));
     }

@@ -1,0 +1,97 @@
+//! The end of a log: closed in order, or dropped.
+//!
+//! # Protocol
+//! `close`: sync; end the log, so that every clone answers `Closed` and every sleeper wakes; stop the tail and wait for
+//! the writers that reserved before; join the threads; store the mark of a clean close and sync `COOKIE`; release the
+//! lock. The mark is stored only if nothing failed and nothing was appended after the sync, and it is void as soon as a
+//! later open writes its epoch frame at that end. While a writer hangs the lock stays, until the last clone is dropped:
+//! nobody may recover a log that somebody still writes to.
+//!
+//! Dropping the last clone does the same without sync and mark: what was published survives the process, and the next
+//! open finds it.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::Host;
+use crate::lsn::Lsn;
+use crate::sys::{clock, fork};
+
+use super::reservation::holds_reservation;
+use super::shared::{OsHost, forked};
+use super::{Handle, Wal};
+
+/// How long `close` waits for a writer that hangs.
+const PATIENCE_NS: u64 = 1_000_000_000;
+
+impl Wal {
+    /// Makes everything durable, stops the threads and releases the lock. Every clone then answers
+    /// [`Closed`](ErrorKind::Closed); records that were read stay valid.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync); the lock is released all the same. [`Closed`](ErrorKind::Closed) if it was closed before.
+    pub fn close(&self) -> Result<()> {
+        let shared = self.shared();
+        if shared.generation != fork::generation() {
+            return Err(forked());
+        }
+        if holds_reservation(shared.number) {
+            return Err(Error::new(ErrorKind::InvalidState, "this thread holds a reservation of this log"));
+        }
+        let synced = self.sync();
+        let closed = synced.and_then(|_| shared.ending.close());
+        shared.core.stop();
+        self.handle.stop();
+        let idle = self.await_writers();
+        let marked = closed.and_then(|()| self.mark_clean());
+        idle?;
+        drop(self.handle.lock.lock().take());
+        marked
+    }
+
+    /// Waits for writers that reserved before the tail was stopped.
+    fn await_writers(&self) -> Result<()> {
+        let shared = self.shared();
+        let deadline_ns = clock::now_ns() + PATIENCE_NS;
+        let mut turn = 0;
+        while let Some((bound, _)) = shared.core.slots().lowest() {
+            if clock::now_ns() > deadline_ns {
+                let error = Error::new(ErrorKind::InvalidState, "a reservation of another thread is still held");
+                let error = error.advise("publish or drop it; the lock is released with the last clone of the log");
+                return Err(Lsn::from_word(bound).map_or(error.clone(), |lsn| error.at_lsn(lsn)));
+            }
+            OsHost.pause(turn);
+            turn += 1;
+        }
+        Ok(())
+    }
+
+    /// Notes that the log ends where it is durable, if that is so.
+    fn mark_clean(&self) -> Result<()> {
+        let shared = self.shared();
+        let (durable, end) = (shared.gate.durable(), shared.core.end());
+        if durable == end {
+            shared.cookie.store_clean(end);
+        }
+        shared.cookie.sync()
+    }
+}
+
+impl Handle {
+    /// Stops the threads; the log has ended.
+    fn stop(&self) {
+        self.shared.rouse();
+        self.shared.background.join();
+        self.shared.hooks.join();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // In a forked child the threads, and the log, are the parent's.
+        if self.shared.generation != fork::generation() {
+            return;
+        }
+        // An error means that it had ended before.
+        let _ = self.shared.ending.close();
+        self.stop();
+    }
+}

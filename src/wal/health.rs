@@ -1,0 +1,47 @@
+//! [`Health`]: in one call, whether the log does what it should.
+
+use crate::error::{Error, ErrorKind};
+use crate::lsn::Lsn;
+
+use super::Wal;
+
+/// Whether the log does what it should, the worst first.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Health {
+    /// Appends and syncs go on.
+    Ok,
+    /// No segment is ready, and the last attempt to make one failed for this reason. Appends may block or fail.
+    Pressure(Error),
+    /// A writer has been holding the log up at this position: everything at or behind it cannot become durable.
+    Stalled {
+        /// Where the oldest unfinished record begins, at the earliest.
+        oldest: Lsn,
+    },
+    /// A sync failed; the cause is the first one.
+    Poisoned(Error),
+    /// The log was closed.
+    Closed,
+}
+
+impl Wal {
+    /// Whether the log does what it should.
+    ///
+    /// [`Stalled`](Health::Stalled) is a snapshot: a record that is being written right now looks the same as one whose
+    /// writer hangs. Ask twice; the same position both times means trouble.
+    pub fn health(&self) -> Health {
+        let shared = self.shared();
+        if let Some(cause) = shared.ending.cause() {
+            return if cause.kind() == ErrorKind::Closed { Health::Closed } else { Health::Poisoned(cause) };
+        }
+        let shortage = shared.last_shortage.lock().clone();
+        if let Some(shortage) = shortage.filter(|_| shared.shelf.ready_count() == 0) {
+            return Health::Pressure(shortage);
+        }
+        let end = shared.core.end();
+        match shared.core.slots().lowest().and_then(|(bound, _)| Lsn::from_word(bound)) {
+            Some(oldest) if oldest < end => Health::Stalled { oldest },
+            _ => Health::Ok,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The engine: [`Wal`] and everything that is done with it.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `open`, `create`, `recover/` | from a directory to a running log |
+//! | `append`, `appender`, `reservation` | reserve, fill, publish |
+//! | `sync` | group commit, callbacks |
+//! | `read`, `record` | `get`, `records` |
+//! | `discard` | the head, and what becomes reusable |
+//! | `close` | the orderly end |
+//! | `shared` | the state, and how the core's needs are met |
+//! | `background`, `hooks` | threads |
+//! | `reader/` | the read-only opener, for other processes |
+
+mod append;
+mod appender;
+mod background;
+mod close;
+mod create;
+mod discard;
+mod health;
+mod hooks;
+mod open;
+mod read;
+mod reader;
+mod record;
+mod recover;
+mod recovery;
+mod reservation;
+mod shared;
+mod sync;
+
+use std::fmt;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::format::Uuid;
+use crate::lsn::Lsn;
+use crate::options::WalOptions;
+use crate::segment::COOKIE;
+use crate::stats::Stats;
+
+pub use appender::Appender;
+pub use health::Health;
+pub use read::Records;
+pub use reader::{OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind, WalReader};
+pub use record::Record;
+pub use recovery::{EndKind, Recovery};
+pub use reservation::Reservation;
+
+use shared::Shared;
+
+/// A write-ahead log, open for appending.
+///
+/// Cheap to clone; every clone is the same log. All methods can be called from any thread.
+///
+/// A record is *published* when `append` returns: readers see it, and it survives the death of the process. It is
+/// *durable* when a `sync` that covers it returned: it then survives power loss. See `docs/durability.md`.
+///
+/// Dropping the last clone stops the threads and releases the lock, without a sync; [`close`](Self::close) syncs first,
+/// and reports.
+#[derive(Clone)]
+pub struct Wal {
+    handle: Arc<Handle>,
+}
+
+/// What the clones share. The threads share [`Shared`], which does not own them.
+struct Handle {
+    shared: Arc<Shared>,
+    lock: crate::sync::Mutex<Option<Box<dyn crate::sys::Lock>>>,
+}
+
+impl fmt::Debug for Wal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shared = self.shared();
+        f.debug_struct("Wal")
+            .field("path", &shared.directory.path())
+            .field("head", &shared.head())
+            .field("durable", &shared.gate.durable())
+            .field("end", &shared.core.end())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Wal {
+    /// Opens the log in `dir` for appending, with the default options; creates it if there is none.
+    ///
+    /// Takes the lock, recovers, and returns as soon as a segment is ready or known to be impossible. What it found is
+    /// [`recovery`](Self::recovery).
+    ///
+    /// # Errors
+    /// As [`WalOptions::open`].
+    ///
+    /// ```
+    /// # fn main() -> segwal::Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("segwal-open-{}", std::process::id()));
+    /// let wal = segwal::Wal::open(&dir)?;
+    /// let lsn = wal.append(b"to be kept")?;
+    /// wal.sync_to(lsn)?;
+    /// # wal.close()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        WalOptions::new().open(dir)
+    }
+
+    /// Opens the log in `dir` for reading, beside a process that appends to it or alone. Takes no lock, writes nothing.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no log, [`Corrupt`](crate::ErrorKind::Corrupt) or
+    /// [`Incompatible`](crate::ErrorKind::Incompatible) if its identity cannot be read.
+    pub fn open_read_only(dir: impl AsRef<Path>) -> Result<WalReader> {
+        WalReader::open(dir.as_ref())
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+
+    /// Appends one record and returns its position.
+    ///
+    /// The record is published when this returns, and not yet durable. Takes no lock and makes no system call, unless it
+    /// crosses into another segment or there is no space; then it may block as `on_full` says.
+    ///
+    /// # Errors
+    /// [`TooLarge`](crate::ErrorKind::TooLarge), [`NoSpace`](crate::ErrorKind::NoSpace),
+    /// [`Backpressure`](crate::ErrorKind::Backpressure): nothing was appended. [`Poisoned`](crate::ErrorKind::Poisoned) or
+    /// [`Closed`](crate::ErrorKind::Closed) once the log has ended.
+    pub fn append(&self, payload: &[u8]) -> Result<Lsn> {
+        self.append_tagged(0, payload)
+    }
+
+    /// As [`append`](Self::append), with a tag byte of the caller's, which [`Record::tag`] gives back.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_tagged(&self, tag: u8, payload: &[u8]) -> Result<Lsn> {
+        let shared = self.shared();
+        shared.with_seat(|seat| shared.append_record(seat, tag, payload))
+    }
+
+    /// Appends one record, given in parts.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    ///
+    /// ```
+    /// # fn main() -> segwal::Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("segwal-vectored-{}", std::process::id()));
+    /// use std::io::IoSlice;
+    ///
+    /// let wal = segwal::Wal::open(&dir)?;
+    /// let lsn = wal.append_vectored(&[IoSlice::new(b"key "), IoSlice::new(b"value")])?;
+    /// assert_eq!(&*wal.get(lsn)?, b"key value");
+    /// # wal.close()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn append_vectored(&self, parts: &[IoSlice<'_>]) -> Result<Lsn> {
+        let shared = self.shared();
+        shared.with_seat(|seat| shared.append_parts(seat, parts))
+    }
+
+    /// Appends records as one batch: after a crash all of them are there, or none.
+    ///
+    /// Returns the range that the batch takes: its records have the start as their position, and an index each. Syncing
+    /// to the start makes all of them durable.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append), the batch counting as one record; [`TooLarge`](crate::ErrorKind::TooLarge) beyond
+    /// 65,535 records, [`InvalidState`](crate::ErrorKind::InvalidState) for none.
+    ///
+    /// ```
+    /// # fn main() -> segwal::Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("segwal-batch-{}", std::process::id()));
+    /// let wal = segwal::Wal::open(&dir)?;
+    /// let range = wal.append_batch([&b"debit"[..], b"credit"])?;
+    /// wal.sync_to(range.start)?;
+    /// assert_eq!(&*wal.get_in_batch(range.start, 1)?, b"credit");
+    /// # wal.close()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn append_batch<I>(&self, records: I) -> Result<Range<Lsn>>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<[u8]>,
+    {
+        let shared = self.shared();
+        let records: Vec<I::Item> = records.into_iter().collect();
+        shared.with_seat(|seat| shared.append_records(seat, &records))
+    }
+
+    /// A faster way to append from one thread.
+    ///
+    /// # Errors
+    /// [`OutOfResources`](crate::ErrorKind::OutOfResources) if there are 96 already; as [`append`](Self::append) once the
+    /// log has ended.
+    pub fn appender(&self) -> Result<Appender> {
+        Appender::new(self)
+    }
+
+    /// Every record below it is durable.
+    pub fn durable(&self) -> Lsn {
+        self.shared().gate.durable()
+    }
+
+    /// Every record below it can be read.
+    pub fn published(&self) -> Lsn {
+        self.shared().core.published()
+    }
+
+    /// Records below it were discarded.
+    pub fn head(&self) -> Lsn {
+        self.shared().head()
+    }
+
+    /// Where the next record goes, or the end of a full segment. Records that are being written lie below it.
+    pub fn end(&self) -> Lsn {
+        self.shared().core.end()
+    }
+
+    /// What opening found.
+    pub fn recovery(&self) -> &Recovery {
+        &self.shared().recovery
+    }
+
+    /// What the log has done since it was opened.
+    pub fn stats(&self) -> Stats {
+        let shared = self.shared();
+        Stats {
+            retained_segments: shared.registry.count() as u64,
+            ready_segments: shared.shelf.ready_count() as u64,
+            recyclable_segments: shared.shelf.reusable_count() as u64,
+            pinned_segments: shared.shelf.pinned_count() as u64,
+            ..shared.counters.snapshot()
+        }
+    }
+
+    /// The identity of the log, drawn when it was created.
+    pub fn uuid(&self) -> Uuid {
+        self.shared().manifest.uuid
+    }
+
+    /// The embedder's own bytes, given when the log was created.
+    pub fn user_header(&self) -> &[u8] {
+        &self.shared().manifest.user_header
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.shared().directory.path()
+    }
+
+    /// The file that keeps the durable position and the head.
+    pub fn cookie_path(&self) -> PathBuf {
+        self.shared().directory.file(COOKIE)
+    }
+
+    /// The size of each segment, in bytes.
+    pub fn segment_size(&self) -> u64 {
+        self.shared().manifest.segment_size
+    }
+
+    /// The longest record that the log takes, in bytes.
+    pub fn max_record_len(&self) -> u32 {
+        self.shared().max_record_len
+    }
+
+    /// The options that the log was opened with.
+    pub fn options(&self) -> &WalOptions {
+        &self.shared().options
+    }
+}

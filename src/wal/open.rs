@@ -1,0 +1,416 @@
+//! Opening a log for appending: lock, look, decide, settle, start.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{COOKIE_SIZE, Cookie, FIRST_FRAME, Manifest};
+use crate::log::{Core, Ending, Gate, GatherLimits, Room, Shape};
+use crate::lsn::{GRAIN, Lsn};
+use crate::options::{Create, UnknownFilesystem, WalOptions, record_capacity};
+use crate::segment::{
+    COOKIE, CookieFile, Directory, LOCK, Mold, Registry, Segment, Shelf, segment_name,
+};
+use crate::stats::Counters;
+use crate::sync::{CachePadded, Mutex};
+use crate::sys::{Access, Disk, FileSystem, Lock, Made, Random, RealDisk, clock, fork};
+
+use super::background::{Background, Request, Staffing};
+use super::create::{first_lsn, first_segment, is_unfinished, write_manifest};
+use super::hooks::Hooks;
+use super::recover::{
+    ChainFound, Depth, Found, Header, Room as Remaining, Survey, Trust, Walk, follow, read_headers, read_manifest, read_whole,
+    settle,
+};
+use super::recovery::{EndKind, Recovery};
+use super::shared::{SLOT_COUNT, Shared};
+use super::{Handle, Wal};
+
+/// What the machine provides.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) random: Arc<Random>,
+    pub(crate) staffing: Staffing,
+    pub(crate) boot: [u8; 16],
+}
+
+impl Setting {
+    fn system() -> Self {
+        Self {
+            disk: Arc::new(RealDisk),
+            random: Arc::new(Random::system()),
+            staffing: Staffing::Threads,
+            boot: clock::boot_id(),
+        }
+    }
+}
+
+impl WalOptions {
+    /// Opens the log in `dir` for appending.
+    ///
+    /// # Errors
+    /// [`InvalidOption`](ErrorKind::InvalidOption), [`UnsupportedFilesystem`](ErrorKind::UnsupportedFilesystem),
+    /// [`Locked`](ErrorKind::Locked), [`Incompatible`](ErrorKind::Incompatible), [`Corrupt`](ErrorKind::Corrupt) with the row of the
+    /// decision table, [`NoSpace`](ErrorKind::NoSpace) when a log cannot be created, [`Io`](ErrorKind::Io). Nothing of the
+    /// log is changed by an open that is refused.
+    pub fn open(&self, dir: impl AsRef<Path>) -> Result<Wal> {
+        open(self, dir.as_ref(), &Setting::system())
+    }
+
+    /// Opens the log in `dir` on a simulated disk, with random numbers that follow from `seed`, and without threads: what
+    /// the background would do is done by the calls that need it. The same calls then give the same operations.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(feature = "fault")]
+    pub fn open_on(&self, disk: &crate::sys::sim::SimDisk, dir: impl AsRef<Path>, seed: u64) -> Result<Wal> {
+        let setting = Setting {
+            disk: Arc::new(disk.clone()),
+            random: Arc::new(Random::seeded(seed)),
+            staffing: Staffing::Inline,
+            boot: [0; 16],
+        };
+        open(self, dir.as_ref(), &setting)
+    }
+}
+
+fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
+    let began_ns = clock::now_ns();
+    options.validate()?;
+    let directory = Directory::new(Arc::clone(&setting.disk), dir.to_owned());
+    make_directory(&directory, options)?;
+    check_file_system(&directory, options)?;
+    let lock = take_lock(&directory)?;
+    // V3: before any name is believed.
+    directory.sync()?;
+    directory.sync_parent()?;
+    let survey = Survey::of(&directory)?;
+    let manifest = identify(&directory, options, &survey, &setting.random)?;
+    options.validate_for(manifest.segment_size)?;
+    let mold = Mold {
+        directory: directory.clone(),
+        uuid: manifest.uuid,
+        size: manifest.segment_size,
+        random: Arc::clone(&setting.random),
+    };
+    let counters = Counters::default();
+    let mut opened = match read_cookie(&directory, &manifest, &survey)? {
+        Some(cookie) if !is_unfinished(&cookie) => reopen(&mold, options, setting, &survey, &manifest, &cookie)?,
+        _ if survey.segments.iter().any(|id| *id > 1) => return Err(cookie_missing(&directory)),
+        found => begin(&mold, options, setting, found, &counters)?,
+    };
+    remove_unfinished(&directory, &survey, &mut opened.recovery)?;
+    opened.recovery.foreign = survey.foreign;
+    opened.recovery.duration = std::time::Duration::from_nanos(clock::now_ns().saturating_sub(began_ns));
+    run(options, setting, manifest, directory, counters, opened, lock)
+}
+
+/// Everything that differs between a new log and one that was there.
+struct Opened {
+    segment: Arc<Segment>,
+    end: Lsn,
+    room: Remaining,
+    head: Lsn,
+    cookie: CookieFile,
+    shelf: Shelf,
+    registry: Registry,
+    recovery: Recovery,
+}
+
+fn make_directory(directory: &Directory, options: &WalOptions) -> Result<()> {
+    let path = directory.path();
+    if options.create == Create::Never {
+        return Ok(());
+    }
+    match directory.disk().make_dir(path) {
+        Ok(Made::Created | Made::Existed) => Ok(()),
+        Err(error) => Err(Error::io("cannot make the directory of the log", path, error)),
+    }
+}
+
+fn check_file_system(directory: &Directory, options: &WalOptions) -> Result<()> {
+    let path = directory.path();
+    let found = directory.disk().file_system(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "there is no log").at_path(path),
+        _ => Error::io("cannot tell the file system of the log", path, error),
+    })?;
+    let known = matches!(found, FileSystem::Ext | FileSystem::Xfs | FileSystem::Tmpfs | FileSystem::Overlay);
+    if known || options.unknown_filesystem == UnknownFilesystem::Allow {
+        return Ok(());
+    }
+    let what = format!("mapped appends have not been shown to be safe on this file system, {found:?}");
+    Err(Error::new(ErrorKind::UnsupportedFilesystem, what).at_path(path))
+}
+
+fn take_lock(directory: &Directory) -> Result<Box<dyn Lock>> {
+    let path = directory.file(LOCK);
+    directory.disk().lock(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => {
+            Error::new(ErrorKind::Locked, "the log is open for writing elsewhere").at_path(&path)
+        }
+        _ => Error::io("cannot lock the log", &path, error),
+    })
+}
+
+/// The identity of the log that is there, or of the one that is made.
+fn identify(directory: &Directory, options: &WalOptions, survey: &Survey, random: &Random) -> Result<Manifest> {
+    let path = directory.path();
+    if !survey.has_manifest {
+        if !survey.is_blank() {
+            return Err(Error::new(ErrorKind::Corrupt, "MANIFEST is missing beside files of a log").at_path(path));
+        }
+        if options.create == Create::Never {
+            return Err(Error::new(ErrorKind::NotFound, "there is no log").at_path(path));
+        }
+        return write_manifest(directory, options, random);
+    }
+    if options.create == Create::Always {
+        return Err(Error::new(ErrorKind::InvalidState, "there is a log already")
+            .at_path(path)
+            .advise("choose another directory, or open the log that is there"));
+    }
+    let manifest = read_manifest(directory)?;
+    if manifest.read_only_features() != 0 {
+        return Err(Error::new(ErrorKind::Incompatible, "the log has features that this version cannot write")
+            .at_path(path)
+            .advise("open it read-only, or with a newer version of segwal"));
+    }
+    Ok(manifest)
+}
+
+fn read_cookie(directory: &Directory, manifest: &Manifest, survey: &Survey) -> Result<Option<Cookie>> {
+    if !survey.has_cookie {
+        return Ok(None);
+    }
+    let path = directory.file(COOKIE);
+    let file = directory.open(COOKIE, Access::Read)?;
+    let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
+    let bytes = read_whole(&*file, size).map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
+    if bytes.len() < size {
+        let what = format!("row F: COOKIE has {} bytes instead of {size}", bytes.len());
+        return Err(Error::new(ErrorKind::Corrupt, what).at_path(&path));
+    }
+    Ok(Some(Cookie::decode(&bytes, &manifest.uuid)))
+}
+
+fn cookie_missing(directory: &Directory) -> Error {
+    Error::new(ErrorKind::Corrupt, "row E: COOKIE is missing").at_path(directory.path())
+}
+
+/// A log without records: made now, or left unfinished by an earlier creation.
+fn begin(
+    mold: &Mold,
+    options: &WalOptions,
+    setting: &Setting,
+    found: Option<Cookie>,
+    counters: &Counters,
+) -> Result<Opened> {
+    let directory = &mold.directory;
+    let known = if let Some(cookie) = found {
+        cookie
+    } else {
+        CookieFile::create(directory, mold.uuid, setting.boot, first_lsn())?;
+        Cookie { durable: None, head: None, clean: None }
+    };
+    let cookie = CookieFile::open(directory, mold.uuid, setting.boot, &made_once(known))?;
+    let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, Some(1));
+    let registry = Registry::default();
+    let segment = first_segment(directory, &shelf, &cookie, &registry, counters)?;
+    registry.insert(Arc::clone(&segment));
+    let end = first_lsn();
+    let recovery = Recovery {
+        kind: EndKind::Created,
+        head: end,
+        end,
+        cut: None,
+        segments: 1,
+        scanned_bytes: 0,
+        scanned_records: 0,
+        stored_again_bytes: 0,
+        duration: std::time::Duration::ZERO,
+        reclaimed: Vec::new(),
+        foreign: Vec::new(),
+    };
+    Ok(Opened { segment, end, room: Remaining::Left, head: end, cookie, shelf, registry, recovery })
+}
+
+/// A cookie just created has the first generation in both kinds of slot.
+fn made_once(known: Cookie) -> Cookie {
+    let slot = crate::format::Slot {
+        generation: 1,
+        lsn: first_lsn(),
+        uuid: crate::format::Uuid::from_bytes([0; 16]),
+        boot: [0; 16],
+    };
+    Cookie { durable: known.durable.or(Some(slot)), head: known.head.or(Some(slot)), clean: known.clean }
+}
+
+/// A log that is there.
+fn reopen(
+    mold: &Mold,
+    options: &WalOptions,
+    setting: &Setting,
+    survey: &Survey,
+    manifest: &Manifest,
+    known: &Cookie,
+) -> Result<Opened> {
+    let directory = &mold.directory;
+    let files = read_headers(directory, &survey.segments, manifest, Access::Write)?;
+    let walk = Walk { directory, segments: &files, size: mold.size };
+    let chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
+    refuse_strangers(directory, &files, &chain)?;
+    let cookie = CookieFile::open(directory, mold.uuid, setting.boot, known)?;
+    let closed = known.clean.is_some_and(|slot| slot.lsn == chain.end) && chain.cut.is_none();
+    let trust = if closed { Trust::Closed } else { Trust::Nothing };
+    let durable = known.durable.map_or(chain.head, |slot| slot.lsn.max(chain.head));
+    let settled = settle(mold, &chain, trust, &cookie, durable, |id| files.get(&id))?;
+    let registry = Registry::default();
+    chain.sealed.iter().for_each(|(id, end)| registry.insert_cold(*id, *end));
+    registry.insert(Arc::clone(&settled.segment));
+    let next_id = settled.end.segment().checked_add(1);
+    let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, next_id);
+    let reclaimed = reclaim(mold, &shelf, &files, &chain)?;
+    let kind = match (chain.cut.is_some(), chain.row.letter) {
+        (true, 'B') => EndKind::TornTail,
+        (true, _) => EndKind::Hole,
+        _ if closed => EndKind::Closed,
+        _ => EndKind::Clean,
+    };
+    let recovery = Recovery {
+        kind,
+        head: chain.head,
+        end: chain.end,
+        cut: chain.cut.clone(),
+        segments: chain.sealed.len() as u64 + 1,
+        scanned_bytes: chain.scanned_bytes,
+        scanned_records: chain.scanned_records,
+        stored_again_bytes: settled.stored_again_bytes,
+        duration: std::time::Duration::ZERO,
+        reclaimed,
+        foreign: Vec::new(),
+    };
+    Ok(Opened {
+        segment: settled.segment,
+        end: settled.end,
+        room: settled.room,
+        head: chain.head,
+        cookie,
+        shelf,
+        registry,
+        recovery,
+    })
+}
+
+/// A file under the name of a segment that is, or will be, needed and that is not provably dead is not touched.
+fn refuse_strangers(directory: &Directory, files: &BTreeMap<u32, Found>, chain: &ChainFound) -> Result<()> {
+    for (id, found) in files.range(chain.head.segment()..) {
+        let kind = match found.header {
+            Header::Ours(_) => continue,
+            Header::OtherLog(_) => ErrorKind::Incompatible,
+            Header::Misnamed(_) | Header::WrongLength(_) | Header::Damaged(_) => ErrorKind::Corrupt,
+        };
+        let what = format!("a file with the name of a segment may be wanted, and is not usable: {}", found.fault());
+        return Err(Error::new(kind, what).at_path(&directory.segment(*id)).at_segment(*id));
+    }
+    Ok(())
+}
+
+/// Takes back what is ours and provably dead, and adopts segments that were made ready. `COOKIE` is durable (V4).
+fn reclaim(mold: &Mold, shelf: &Shelf, files: &BTreeMap<u32, Found>, chain: &ChainFound) -> Result<Vec<PathBuf>> {
+    let directory = &mold.directory;
+    let mut reclaimed = Vec::new();
+    for (id, found) in files.range(..chain.head.segment()) {
+        if !matches!(found.header, Header::OtherLog(_)) {
+            // What is too short to be mapped, or too long, is of no use.
+            match found.header {
+                Header::WrongLength(_) | Header::Damaged(_) => directory.remove(&segment_name(*id))?,
+                _ => shelf.reclaim(*id),
+            }
+            reclaimed.push(directory.segment(*id));
+        }
+    }
+    let mut next = chain.end.segment().checked_add(1);
+    for (id, found) in chain.end.segment().checked_add(1).map(|first| files.range(first..)).into_iter().flatten() {
+        if Some(*id) != next {
+            directory.remove(&segment_name(*id))?;
+            reclaimed.push(directory.segment(*id));
+            continue;
+        }
+        let ready = match &found.header {
+            Header::Ours(Err(crate::format::ActivationFault::Absent)) => mold.adopt(*id, &*found.file)?,
+            _ => {
+                reclaimed.push(directory.segment(*id));
+                mold.reset(*id, &*found.file)?
+            }
+        };
+        shelf.adopt(ready);
+        next = id.checked_add(1);
+    }
+    Ok(reclaimed)
+}
+
+fn remove_unfinished(directory: &Directory, survey: &Survey, recovery: &mut Recovery) -> Result<()> {
+    for name in &survey.unfinished {
+        directory.remove(name)?;
+        recovery.reclaimed.push(directory.file(name));
+    }
+    Ok(())
+}
+
+fn run(
+    options: &WalOptions,
+    setting: &Setting,
+    manifest: Manifest,
+    directory: Directory,
+    counters: Counters,
+    opened: Opened,
+    lock: Box<dyn Lock>,
+) -> Result<Wal> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let Opened { segment, end, room, head, cookie, shelf, registry, recovery } = opened;
+    let grains = |bytes: u64| u32::try_from(bytes / GRAIN).unwrap_or(u32::MAX);
+    let shape = Shape { first: grains(FIRST_FRAME), end: grains(manifest.segment_size) };
+    let places = (options.max_unsynced_segments as usize + 2).next_power_of_two();
+    let core = Core::new(shape, end, SLOT_COUNT, places);
+    let _ = core.window().install(segment.id(), Arc::clone(&segment));
+    if room == Remaining::Sealed {
+        core.seal_at_open(end);
+    }
+    let limits = GatherLimits {
+        max_wait: options.gather.max_wait,
+        max_waiters: options.gather.max_waiters,
+        max_bytes: options.gather.max_bytes,
+    };
+    let shared = Arc::new(Shared {
+        // Relaxed: only a number.
+        number: NUMBER.fetch_add(1, Ordering::Relaxed),
+        options: options.clone(),
+        max_record_len: options.max_record_len.unwrap_or_else(|| record_capacity(manifest.segment_size)),
+        manifest,
+        directory,
+        core,
+        gate: Gate::new(end, limits),
+        room: Room::new(),
+        ending: Ending::new(),
+        shelf,
+        registry,
+        cookie,
+        head: AtomicU64::new(head.to_word()),
+        discarding: Mutex::new(()),
+        counters,
+        hooks: Hooks::default(),
+        background: Background::new(setting.staffing),
+        recovery,
+        faced: (0..SLOT_COUNT).map(|_| CachePadded::default()).collect(),
+        reservations: AtomicUsize::new(0),
+        last_shortage: Mutex::new(None),
+        generation: fork::generation(),
+    });
+    let wal = Wal { handle: Arc::new(Handle { shared: Arc::clone(&shared), lock: Mutex::new(Some(lock)) }) };
+    Background::start(&shared)?;
+    shared.background.request(&shared, Request::Prepare);
+    Ok(wal)
+}

@@ -1,0 +1,223 @@
+//! [`WalReader`]: a log read by a process that does not write it, beside one that may.
+//!
+//! It takes no lock and writes nothing. Bytes are copied by `pread` before they are checked, and what is handed out is the
+//! copy: a writer that goes on appending, or recycles a segment, can only make a check fail. A frame that passes is
+//! genuine, because its checksum covers its position and the salt of its segment's life.
+
+mod records;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{ActivationFault, COOKIE_SIZE, Cookie, Manifest, Uuid};
+use crate::lsn::Lsn;
+use crate::segment::{COOKIE, Directory};
+use crate::sys::{Access, Disk, RealDisk};
+
+use super::recover::{Found, Header, Survey, read_headers, read_manifest, read_whole};
+
+pub use records::{OwnedRecord, ReaderRecords};
+pub use verify::{Verdict, VerdictKind};
+
+/// A log open for reading. See [`Wal::open_read_only`](crate::Wal::open_read_only).
+#[derive(Debug)]
+pub struct WalReader {
+    directory: Directory,
+    manifest: Manifest,
+}
+
+impl WalReader {
+    pub(crate) fn open(dir: &Path) -> Result<Self> {
+        Self::open_with(Arc::new(RealDisk), dir)
+    }
+
+    /// Reads the log in `dir` on a simulated disk.
+    ///
+    /// # Errors
+    /// As [`Wal::open_read_only`](crate::Wal::open_read_only).
+    #[cfg(feature = "fault")]
+    pub fn open_on(disk: &crate::sys::sim::SimDisk, dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(Arc::new(disk.clone()), dir.as_ref())
+    }
+
+    fn open_with(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
+        let directory = Directory::new(disk, dir.to_owned());
+        let list = directory.disk().list(dir).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => no_log(dir),
+            _ => Error::io("cannot list the directory of the log", dir, error),
+        })?;
+        if list.is_empty() {
+            return Err(no_log(dir));
+        }
+        let survey = Survey::of(&directory)?;
+        if survey.is_blank() {
+            return Err(no_log(dir));
+        }
+        if !survey.has_manifest {
+            return Err(Error::new(ErrorKind::Corrupt, "MANIFEST is missing beside files of a log").at_path(dir));
+        }
+        let manifest = read_manifest(&directory)?;
+        Ok(Self { directory, manifest })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The identity of the log.
+    pub fn uuid(&self) -> Uuid {
+        self.manifest.uuid
+    }
+
+    /// The embedder's own bytes.
+    pub fn user_header(&self) -> &[u8] {
+        &self.manifest.user_header
+    }
+
+    /// The size of each segment, in bytes.
+    pub fn segment_size(&self) -> u64 {
+        self.manifest.segment_size
+    }
+
+    /// Where the log begins, as `COOKIE` says now.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if `COOKIE` is missing or has no valid head; [`Io`](ErrorKind::Io).
+    pub fn head(&self) -> Result<Lsn> {
+        let cookie = self.cookie()?.ok_or_else(|| self.without_cookie("row E: COOKIE is missing"))?;
+        let head = cookie.head.ok_or_else(|| self.without_cookie("row F: COOKIE has no valid head"))?;
+        Ok(head.lsn)
+    }
+
+    /// What is known to be durable, as `COOKIE` says now: it may be less than the truth.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    pub fn durable(&self) -> Result<Lsn> {
+        let head = self.head()?;
+        let durable = self.cookie()?.and_then(|cookie| cookie.durable);
+        Ok(durable.map_or(head, |slot| slot.lsn.max(head)))
+    }
+
+    fn without_cookie(&self, what: &'static str) -> Error {
+        Error::new(ErrorKind::Corrupt, what).at_path(&self.directory.file(COOKIE))
+    }
+
+    fn cookie(&self) -> Result<Option<Cookie>> {
+        let path = self.directory.file(COOKIE);
+        let file = match self.directory.disk().open(&path, Access::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("cannot open COOKIE", &path, error)),
+        };
+        let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
+        let mut bytes = read_whole(&*file, size).map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
+        bytes.resize(size, 0);
+        Ok(Some(Cookie::decode(&bytes, &self.manifest.uuid)))
+    }
+
+    fn files(&self) -> Result<BTreeMap<u32, Found>> {
+        let survey = Survey::of(&self.directory)?;
+        read_headers(&self.directory, &survey.segments, &self.manifest, Access::Read)
+    }
+
+    /// Every file with the name of a segment, by id.
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io) if a file cannot be read; [`Incompatible`](ErrorKind::Incompatible) for one of a newer version.
+    pub fn segments(&self) -> Result<Vec<SegmentInfo>> {
+        let head = self.head()?.segment();
+        let files = self.files()?;
+        let seal_of = |id: u32| Some(files.get(&id.checked_add(1)?)?.activation()?.previous?.seal);
+        let info = |(&id, found): (&u32, &Found)| {
+            let seal = found.activation().and_then(|_| seal_of(id)).filter(|_| id >= head);
+            let bytes = found.file.len().unwrap_or(0);
+            SegmentInfo { id, path: self.directory.segment(id), bytes, state: state_of(id, head, found, seal), seal }
+        };
+        Ok(files.iter().map(info).collect())
+    }
+}
+
+fn no_log(dir: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, "there is no log").at_path(dir).advise("name the directory of a log")
+}
+
+fn state_of(id: u32, head: u32, found: &Found, seal: Option<u64>) -> SegmentState {
+    match &found.header {
+        _ if id < head => SegmentState::Dead,
+        Header::Ours(Ok(_)) if seal.is_some() => SegmentState::Sealed,
+        Header::Ours(Ok(_)) => SegmentState::Active,
+        Header::Ours(Err(ActivationFault::Absent)) => SegmentState::Ready,
+        _ => SegmentState::Damaged,
+    }
+}
+
+/// What one segment's file is.
+#[derive(Clone, Debug)]
+pub struct SegmentInfo {
+    id: u32,
+    path: PathBuf,
+    bytes: u64,
+    state: SegmentState,
+    seal: Option<u64>,
+}
+
+impl SegmentInfo {
+    /// The id.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The length of the file, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Where it is in its life.
+    pub fn state(&self) -> SegmentState {
+        self.state
+    }
+
+    /// Where its frames end, in bytes, if the next segment says so.
+    pub fn seal(&self) -> Option<u64> {
+        self.seal
+    }
+}
+
+/// Where a segment's file is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SegmentState {
+    /// Its records are discarded; the file waits for reuse.
+    Dead,
+    /// It holds records, and the next segment goes on where it ends.
+    Sealed,
+    /// It holds records, and is the last one.
+    Active,
+    /// It was made ready and never used.
+    Ready,
+    /// Its header is not valid under this name.
+    Damaged,
+}
+
+impl fmt::Display for SegmentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Dead => "dead",
+            Self::Sealed => "sealed",
+            Self::Active => "active",
+            Self::Ready => "ready",
+            Self::Damaged => "damaged",
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! [`Verdict`]: every frame checked, and the end judged by the same table as recovery's.
+
+use crate::error::{Error, ErrorKind};
+use crate::lsn::Lsn;
+
+use super::WalReader;
+use crate::wal::recover::{ChainFound, Depth, Refusal, Walk, follow};
+
+/// What a verification found, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VerdictKind {
+    /// Everything is valid.
+    Clean,
+    /// What stands behind the end was never known to be durable; the next writing open cuts it off. In a log that is being
+    /// written it may be a record in the making.
+    TornTail,
+    /// The log is damaged below what is known to be durable.
+    Corrupt,
+    /// The log could not be read.
+    Unreadable,
+}
+
+/// What a verification found.
+#[derive(Debug)]
+pub struct Verdict {
+    row: char,
+    name: &'static str,
+    kind: VerdictKind,
+    segments: u64,
+    records: u64,
+    bytes: u64,
+    end: Option<Lsn>,
+    durable: Option<Lsn>,
+    problem: Option<Error>,
+}
+
+impl Verdict {
+    /// The row of the decision table in `docs/format.md`.
+    pub fn row(&self) -> char {
+        self.row
+    }
+
+    /// The name of the row.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// The finding in one word.
+    pub fn kind(&self) -> VerdictKind {
+        self.kind
+    }
+
+    /// Segments that hold records.
+    pub fn segments(&self) -> u64 {
+        self.segments
+    }
+
+    /// Records that were checked, each of a batch counted.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Bytes of frames that were checked.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Where the log ends, unless it is refused.
+    pub fn end(&self) -> Option<Lsn> {
+        self.end
+    }
+
+    /// What is known to be durable: by `COOKIE`, and by what frames and links state. Unless the log is refused.
+    pub fn durable(&self) -> Option<Lsn> {
+        self.durable
+    }
+
+    /// Why the log is refused: what, where, and what to do.
+    pub fn problem(&self) -> Option<&Error> {
+        self.problem.as_ref()
+    }
+
+    fn accepted(chain: &ChainFound) -> Self {
+        Self {
+            row: chain.row.letter,
+            name: chain.row.name,
+            kind: if chain.cut.is_some() { VerdictKind::TornTail } else { VerdictKind::Clean },
+            segments: chain.sealed.len() as u64 + 1,
+            records: chain.scanned_records,
+            bytes: chain.scanned_bytes,
+            end: Some(chain.end),
+            durable: Some(chain.known_durable),
+            problem: None,
+        }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        let kind = match refusal.error.kind() {
+            ErrorKind::Corrupt => VerdictKind::Corrupt,
+            _ => VerdictKind::Unreadable,
+        };
+        Self {
+            row: refusal.row.letter,
+            name: refusal.row.name,
+            kind,
+            segments: 0,
+            records: 0,
+            bytes: 0,
+            end: None,
+            durable: None,
+            problem: Some(refusal.error),
+        }
+    }
+}
+
+impl WalReader {
+    /// Checks every frame of every segment from the head on, and judges the end. Changes nothing.
+    /// What is wrong with the log, or
+    /// keeps it from being read, is in the verdict.
+    pub fn verify(&self) -> Verdict {
+        match self.inspect() {
+            Ok(chain) => Verdict::accepted(&chain),
+            Err(refusal) => Verdict::refused(refusal),
+        }
+    }
+
+    fn inspect(&self) -> Result<ChainFound, Refusal> {
+        let cookie = self.cookie()?;
+        let files = self.files()?;
+        let walk = Walk { directory: &self.directory, segments: &files, size: self.manifest.segment_size };
+        follow(walk, cookie.as_ref(), Depth::Full)
+    }
+}

@@ -1,0 +1,344 @@
+//! [`follow`]: from the head along the links to the end of the log, and everything that is known about that end.
+//!
+//! Nothing is changed here; a writing open and a verification share it.
+//!
+//! # Protocol
+//! 1. From the head's segment to the one of the known durable position: headers and links only. A segment missing or
+//!    damaged there is corruption.
+//! 2. From there on every frame is checked, segment after segment, as long as the next one is linked to exactly the end and
+//!    the salt that the scan found.
+//! 3. Behind the place where the frames stop, frames that are valid under the salt in force, and segments that are linked
+//!    past it, are evidence: of a hole, and of how far the log was durable.
+//! 4. The table in `format/verdict.rs` judges.
+//!
+//! # Invariants
+//! * F1. What is known durable only grows by statements of valid frames, of links that continue this very chain, and of
+//!   `COOKIE`.
+//! * F2. A segment that was activated by an abandoned future is not linked: its link names a salt that was in force before
+//!   the epoch frame which every open writes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::verdict::{Action, Behind, Chain, CookieState, Findings, Reach, Reading, Row, StopKind, judge};
+use crate::format::{
+    Activation, Cookie, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameKind, PreviousEnd, Scanner, Source, Step, Stop,
+    evidence_after,
+};
+use crate::lsn::Lsn;
+use crate::segment::{Directory, FileSource, Salts};
+
+use super::survey::Found;
+
+/// The log as its files show it.
+#[derive(Debug)]
+pub(crate) struct ChainFound {
+    pub(crate) head: Lsn,
+    /// Where the valid frames end.
+    pub(crate) end: Lsn,
+    /// Everything below is known to be durable.
+    pub(crate) known_durable: Lsn,
+    /// The segments below the last, with where each ended.
+    pub(crate) sealed: Vec<(u32, PreviousEnd)>,
+    /// The salts of the last segment.
+    pub(crate) salts: Salts,
+    /// How often the last segment's epochs say that the log was opened.
+    pub(crate) opened: u64,
+    pub(crate) scanned_bytes: u64,
+    pub(crate) scanned_records: u64,
+    /// From the end to the last valid frame behind it.
+    pub(crate) cut: Option<Range<Lsn>>,
+    pub(crate) row: &'static Row,
+}
+
+/// How much is checked frame by frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// From the segment of the known durable position on; below it headers and links.
+    Tail,
+    /// Everything.
+    Full,
+}
+
+/// Why a log is not opened.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The row of the table.
+    pub(crate) row: &'static Row,
+    pub(crate) error: Error,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let row = row_of(CookieState::Valid, Chain::Whole, Reading::Failed);
+        let row = if error.kind() == ErrorKind::Corrupt { row_of(CookieState::Valid, Chain::Broken, Reading::Complete) } else { row };
+        Self { row, error }
+    }
+}
+
+/// What the walk needs to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) segments: &'a BTreeMap<u32, Found>,
+    pub(crate) size: u64,
+}
+
+/// Follows the chain from the head that `cookie` names, and judges its end.
+///
+/// # Errors
+/// `Corrupt` or `Io` with the row of the table, if the table refuses.
+pub(crate) fn follow(walk: Walk<'_>, cookie: Option<&Cookie>, depth: Depth) -> Result<ChainFound, Refusal> {
+    let Some(cookie) = cookie else { return Err(walk.refuse(CookieState::Missing)) };
+    let Some(head) = cookie.head.map(|slot| slot.lsn) else { return Err(walk.refuse(CookieState::WithoutHead)) };
+    let known = cookie.durable.map_or(head, |slot| slot.lsn.max(head));
+    let mut sealed = walk.check_links(head, known)?;
+    let first = match depth {
+        Depth::Tail => known.segment(),
+        Depth::Full => {
+            sealed.clear();
+            head.segment()
+        }
+    };
+    let mut scan = walk.scan_from(first, &mut sealed)?;
+    scan.known = scan.known.max(Some(known));
+    walk.search_behind(&mut scan)?;
+    walk.conclude(head, sealed, scan)
+}
+
+/// The scanned part of the chain.
+#[derive(Debug)]
+struct Scan {
+    end: Lsn,
+    salts: Salts,
+    opened: u64,
+    known: Option<Lsn>,
+    stop: Stop,
+    behind: Behind,
+    behind_end: Option<Lsn>,
+    bytes: u64,
+    records: u64,
+}
+
+impl Walk<'_> {
+    fn activation(&self, id: u32) -> Option<&Activation> {
+        self.segments.get(&id)?.activation()
+    }
+
+    fn source(&self, id: u32) -> Result<FileSource> {
+        let path = self.directory.segment(id);
+        let found = self.segments.get(&id).ok_or_else(|| self.missing(id))?;
+        FileSource::new(Arc::clone(&found.file), self.size)
+            .map_err(|error| Error::io("cannot read a segment", &path, error).at_segment(id))
+    }
+
+    /// Step 1: every segment below the known durable position is there, and linked.
+    fn check_links(&self, head: Lsn, known: Lsn) -> Result<Vec<(u32, PreviousEnd)>> {
+        let mut sealed = Vec::new();
+        for id in head.segment()..known.segment() {
+            let activation = self.activation(id).ok_or_else(|| self.missing(id))?;
+            let next = self.activation(id + 1).ok_or_else(|| self.missing(id + 1))?;
+            let end = next.previous.filter(|end| (FIRST_FRAME..=self.size).contains(&end.seal));
+            let end = end.ok_or_else(|| self.missing(id + 1))?;
+            Salts::read_back(&mut self.source(id)?, activation, &end)
+                .map_err(|error| error.at_path(&self.directory.segment(id)))?;
+            sealed.push((id, end));
+        }
+        self.activation(known.segment()).ok_or_else(|| self.missing(known.segment()))?;
+        Ok(sealed)
+    }
+
+    /// Step 2: every frame, over as many segments as are linked.
+    fn scan_from(&self, first: u32, sealed: &mut Vec<(u32, PreviousEnd)>) -> Result<Scan> {
+        let mut id = first;
+        let mut before: Option<Scan> = None;
+        loop {
+            let mut scan = self.scan_segment(id)?;
+            if let Some(before) = before {
+                scan.known = scan.known.max(before.known);
+                scan.bytes += before.bytes;
+                scan.records += before.records;
+            }
+            let next = id.checked_add(1).and_then(|next| self.activation(next));
+            let Some((activation, end)) = next.and_then(|next| Some((next, next.previous?))) else { return Ok(scan) };
+            if !continues(&scan, &end) {
+                return Ok(scan);
+            }
+            scan.known = scan.known.max(activation.durable);
+            sealed.push((id, end));
+            before = Some(scan);
+            id += 1;
+        }
+    }
+
+    fn scan_segment(&self, id: u32) -> Result<Scan> {
+        let activation = self.activation(id).ok_or_else(|| self.missing(id))?;
+        let mut source = self.source(id)?;
+        let fail = |error: io::Error| {
+            Error::io("cannot read a segment", &self.directory.segment(id), error).at_segment(id)
+        };
+        let start = Lsn::new(id, FIRST_FRAME).ok_or_else(|| self.missing(id))?;
+        let mut scanner = Scanner::new(start, activation.salt, None);
+        let mut salts = Salts::of_activation(activation.salt);
+        let (mut records, mut opened) = (0, 0);
+        let stop = loop {
+            match scanner.next(&mut source).map_err(fail)? {
+                Step::Stop(stop) => break stop,
+                Step::Frame(frame) => match frame.header.kind {
+                    FrameKind::Record => records += 1,
+                    FrameKind::Batch => records += u64::from(frame.header.count),
+                    FrameKind::Epoch => {
+                        salts.push_epoch(frame.lsn.offset(), frame.end_offset, scanner.salt());
+                        let payload = source.bytes(frame.payload_offset, EPOCH_FRAME_SIZE as usize - 24).map_err(fail)?;
+                        opened = Epoch::decode(payload, frame.lsn).map_or(opened, |epoch| epoch.opened);
+                    }
+                    FrameKind::Aborted | FrameKind::Rewind => {}
+                },
+            }
+        };
+        Ok(Scan {
+            end: scanner.at(),
+            salts,
+            opened,
+            known: scanner.known_durable(),
+            stop,
+            behind: Behind::Nothing,
+            behind_end: None,
+            bytes: scanner.at().offset() - FIRST_FRAME,
+            records,
+        })
+    }
+
+    /// Step 3: what stands behind the stop, in the same segment and in those that are linked past it.
+    fn search_behind(&self, scan: &mut Scan) -> Result<()> {
+        let id = scan.end.segment();
+        let fail = |error: io::Error| {
+            Error::io("cannot read a segment", &self.directory.segment(id), error).at_segment(id)
+        };
+        let mut source = self.source(id)?;
+        let evidence =
+            evidence_after(&mut source, id, scan.stop.offset + 8, &[scan.salts.last()]).map_err(fail)?;
+        scan.behind = evidence.behind();
+        scan.behind_end = evidence.last_end;
+        scan.known = scan.known.max(evidence.durable);
+        let (mut id, mut linked) = (id, self.is_linked_past(scan, &mut source));
+        while linked {
+            id += 1;
+            scan.behind = Behind::Frames;
+            self.add_evidence_of(id, scan)?;
+            linked = id.checked_add(1).and_then(|next| self.activation(next)).is_some_and(|next| {
+                self.activation(id).is_some_and(|activation| {
+                    let end = next.previous;
+                    end.is_some_and(|end| {
+                        self.source(id).is_ok_and(|mut source| Salts::read_back(&mut source, activation, &end).is_ok())
+                    })
+                })
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the next segment was activated at an end beyond the stop, under a salt that follows from the one in force.
+    fn is_linked_past<S: Source>(&self, scan: &Scan, source: &mut S) -> bool {
+        let id = scan.end.segment();
+        let next = id.checked_add(1).and_then(|next| self.activation(next));
+        let (Some(activation), Some(end)) = (self.activation(id), next.and_then(|next| next.previous)) else {
+            return false;
+        };
+        let follows = if end.last_epoch == scan.salts.last_epoch() {
+            end.salt == scan.salts.last()
+        } else {
+            end.last_epoch > Some(scan.stop.offset) && Salts::read_back(source, activation, &end).is_ok()
+        };
+        follows && end.seal > scan.stop.offset
+    }
+
+    /// What a segment that is linked past the stop says of the durable position.
+    fn add_evidence_of(&self, id: u32, scan: &mut Scan) -> Result<()> {
+        let stated = self.activation(id).and_then(|activation| activation.durable);
+        let mut later = self.scan_segment(id)?;
+        let mut source = self.source(id)?;
+        let evidence = evidence_after(&mut source, id, later.stop.offset + 8, &[later.salts.last()]);
+        let evidence = evidence.map_err(|error| {
+            Error::io("cannot read a segment", &self.directory.segment(id), error).at_segment(id)
+        })?;
+        later.known = later.known.max(evidence.durable);
+        scan.known = scan.known.max(stated).max(later.known);
+        scan.behind_end = Some(evidence.last_end.unwrap_or(later.end));
+        Ok(())
+    }
+
+    /// Step 4.
+    fn conclude(&self, head: Lsn, sealed: Vec<(u32, PreviousEnd)>, scan: Scan) -> Result<ChainFound, Refusal> {
+        let known = scan.known.unwrap_or(head);
+        let reach = |bound| if scan.end < bound { Reach::Short } else { Reach::Reached };
+        let row = judge(Findings {
+            reading: Reading::Complete,
+            cookie: CookieState::Valid,
+            chain: Chain::Whole,
+            head: reach(head),
+            durable: reach(known),
+            stop: scan.stop.kind(),
+            behind: scan.behind,
+        });
+        if let Action::Refuse(kind) = row.action {
+            let path = self.directory.segment(scan.end.segment());
+            let what = format!("row {}: {}; it is known to be durable up to {known}", row.letter, row.name);
+            let error = Error::new(kind, what).at_path(&path).at_lsn(scan.end).caused_by(scan.stop.fault);
+            return Err(Refusal { row, error });
+        }
+        let cut_end = match row.action {
+            Action::Cut => Some(scan.behind_end.unwrap_or(scan.end).max(scan.end)),
+            _ => None,
+        };
+        Ok(ChainFound {
+            head,
+            end: scan.end,
+            known_durable: known,
+            sealed,
+            salts: scan.salts,
+            opened: scan.opened,
+            scanned_bytes: scan.bytes,
+            scanned_records: scan.records,
+            cut: cut_end.map(|end| scan.end..end),
+            row,
+        })
+    }
+
+    fn refuse(&self, cookie: CookieState) -> Refusal {
+        let row = row_of(cookie, Chain::Whole, Reading::Complete);
+        let what = format!("row {}: {}", row.letter, row.name);
+        Refusal { row, error: Error::new(ErrorKind::Corrupt, what).at_path(self.directory.path()) }
+    }
+
+    /// Row H.
+    fn missing(&self, id: u32) -> Error {
+        let row = row_of(CookieState::Valid, Chain::Broken, Reading::Complete);
+        let why = self.segments.get(&id).map_or_else(|| "there is no such file".to_owned(), Found::fault);
+        let what = format!("row {}: {}: {why}", row.letter, row.name);
+        Error::new(ErrorKind::Corrupt, what).at_path(&self.directory.segment(id)).at_segment(id)
+    }
+}
+
+/// The row of findings that refuse before the end is looked at.
+fn row_of(cookie: CookieState, chain: Chain, reading: Reading) -> &'static Row {
+    judge(Findings {
+        reading,
+        cookie,
+        chain,
+        head: Reach::Reached,
+        durable: Reach::Reached,
+        stop: StopKind::Clean,
+        behind: Behind::Nothing,
+    })
+}
+
+/// Whether a segment whose predecessor ended at `end` goes on exactly where the scan stopped.
+fn continues(scan: &Scan, end: &PreviousEnd) -> bool {
+    end.seal == scan.end.offset()
+        && end.salt == scan.salts.last()
+        && end.last_epoch == scan.salts.last_epoch()
+}

@@ -1,0 +1,170 @@
+//! [`settle`]: makes what recovery accepted true on the device, and puts a barrier behind it.
+//!
+//! # Protocol
+//! 1. Unless the log was closed at this very end: sync each file that holds accepted bytes above the known durable
+//!    position (an error is a refusal), then store those pages again and sync them. After a failed sync in the same boot
+//!    the page cache shows bytes that the device never got, and a plain sync of clean pages writes nothing.
+//! 2. Write an epoch frame with a fresh salt at the end and sync it. Frames behind a hole can never come back: what
+//!    follows is valid under another salt. If it does not fit the segment is sealed where it is.
+//! 3. Store `COOKIE` again, all of it, and sync it. Only now is anything exposed, reused or removed.
+//!
+//! It may be interrupted anywhere: until the epoch frame is whole the next recovery finds the same end, and from then on the
+//! end behind it, with the same records.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::format::{
+    Checksum, DurableDistance, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameHeader, FrameKind,
+};
+use crate::lsn::Lsn;
+use crate::segment::{CookieFile, Exclusive, Mold, Salts, Segment};
+
+use super::chain::ChainFound;
+use super::survey::Found;
+
+/// How much is stored again at a time.
+const STEP: u64 = 64 << 10;
+
+/// The log, ready to be appended to.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// The last segment.
+    pub(crate) segment: Arc<Segment>,
+    /// Where the next frame goes.
+    pub(crate) end: Lsn,
+    /// Whether it can go there.
+    pub(crate) room: Room,
+    pub(crate) stored_again_bytes: u64,
+}
+
+/// Whether the last segment takes more frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Left,
+    /// Not even an epoch frame fits: the segment is sealed at its end.
+    Sealed,
+}
+
+/// What step 1 may leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The log was closed at this end: every byte is on the device.
+    Closed,
+    /// Nothing above the known durable position is.
+    Nothing,
+}
+
+/// Settles what `chain` accepted. `files` gives the file of each segment.
+pub(crate) fn settle<'a>(
+    mold: &Mold,
+    chain: &ChainFound,
+    trust: Trust,
+    cookie: &CookieFile,
+    cookie_durable: Lsn,
+    files: impl Fn(u32) -> Option<&'a Found>,
+) -> Result<Settled> {
+    let from = match trust {
+        Trust::Closed => chain.end,
+        Trust::Nothing => cookie_durable,
+    };
+    let mut stored = 0;
+    let mut last = None;
+    for id in from.segment()..=chain.end.segment() {
+        let found = files(id).ok_or_else(|| vanished(mold, id))?;
+        let mut bytes = open(mold, id, found)?;
+        if trust == Trust::Nothing {
+            stored += store_again(mold, id, &mut bytes, accepted(chain, from, id))?;
+        }
+        last = Some(bytes);
+    }
+    let mut bytes = last.ok_or_else(|| vanished(mold, chain.end.segment()))?;
+    let (salts, end, room) = barrier(mold, chain, &mut bytes)?;
+    cookie.store_durable(end);
+    cookie.store_head(chain.head);
+    cookie.store_again();
+    cookie.sync()?;
+    let segment = Segment::new(end.segment(), mold.size, bytes.share(), salts);
+    Ok(Settled { segment, end, room, stored_again_bytes: stored })
+}
+
+fn vanished(mold: &Mold, id: u32) -> Error {
+    let path = mold.directory.segment(id);
+    Error::new(crate::error::ErrorKind::Internal, "a segment of the chain was not opened").at_path(&path).at_segment(id)
+}
+
+/// The accepted bytes of segment `id` that are not known to be durable.
+fn accepted(chain: &ChainFound, from: Lsn, id: u32) -> Range<u64> {
+    let start = if id == from.segment() { from.offset() } else { FIRST_FRAME };
+    let sealed = chain.sealed.iter().find(|(sealed, _)| *sealed == id);
+    start..sealed.map_or(chain.end.offset(), |(_, end)| end.seal)
+}
+
+fn open(mold: &Mold, id: u32, found: &Found) -> Result<Exclusive> {
+    let path = mold.directory.segment(id);
+    let fail = |what| {
+        let path = path.clone();
+        move |error| Error::io(what, &path, error).at_segment(id)
+    };
+    found.file.sync().map_err(fail("a segment could not be written back; its contents are unknown"))?;
+    let size = usize::try_from(mold.size).unwrap_or(usize::MAX);
+    Ok(Exclusive::fresh(found.file.map(size).map_err(fail("cannot map a segment"))?))
+}
+
+/// The first block, which carries the activation, and the pages of `range`.
+fn store_again(mold: &Mold, id: u32, bytes: &mut Exclusive, range: Range<u64>) -> Result<u64> {
+    let page = range.start - range.start % FIRST_FRAME;
+    for range in [0..FIRST_FRAME, page..range.end] {
+        let mut start = range.start;
+        while start < range.end {
+            let end = (start + STEP).min(range.end);
+            bytes.store_again(at(start)..at(end));
+            start = end;
+        }
+        sync(mold, id, bytes, range)?;
+    }
+    Ok(FIRST_FRAME + range.end.saturating_sub(page))
+}
+
+fn sync(mold: &Mold, id: u32, bytes: &Exclusive, range: Range<u64>) -> Result<()> {
+    bytes.mapping().sync(at(range.start)..at(range.end)).map_err(|error| {
+        let path = mold.directory.segment(id);
+        Error::io("what was recovered could not be made durable", &path, error).at_segment(id)
+    })
+}
+
+/// Writes the epoch frame, if it fits.
+fn barrier(mold: &Mold, chain: &ChainFound, bytes: &mut Exclusive) -> Result<(Salts, Lsn, Room)> {
+    let mut salts = chain.salts.clone();
+    let start = chain.end.offset();
+    let end = start + EPOCH_FRAME_SIZE;
+    let behind = Lsn::new(chain.end.segment(), end).filter(|_| end <= mold.size);
+    let Some(behind) = behind else { return Ok((salts, chain.end, Room::Sealed)) };
+    let salt = mold.draw_salt(|salt| salts.differ_from(salt))?;
+    let epoch = Epoch {
+        salt,
+        previous_salt: salts.last(),
+        previous_offset: salts.last_epoch(),
+        durable: chain.end,
+        opened: chain.opened + 1,
+    };
+    let payload = epoch.encode();
+    let header = FrameHeader {
+        len: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+        lsn: chain.end,
+        kind: FrameKind::Epoch,
+        tag: 0,
+        count: 0,
+        distance: DurableDistance::between(chain.end, chain.end),
+    };
+    let header = header.encode(Checksum::of(&payload), salts.last());
+    bytes.store(at(start), &[&header[..], &payload[..]].concat());
+    sync(mold, chain.end.segment(), bytes, start..end)?;
+    salts.push_epoch(start, end, salt);
+    Ok((salts, behind, Room::Left))
+}
+
+fn at(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}

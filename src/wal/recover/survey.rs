@@ -1,0 +1,162 @@
+//! [`Survey`]: what the directory holds, before anything is decided or changed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{
+    Activation, ActivationFault, HeaderFault, Manifest, ManifestFault, Prepared, Uuid, decode_activation,
+    decode_prepared,
+};
+use crate::segment::{Directory, MANIFEST, Name, segment_name};
+use crate::sys::{Access, DiskFile};
+
+/// The names in a log's directory, sorted by what they stand for.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    pub(crate) has_manifest: bool,
+    pub(crate) has_cookie: bool,
+    pub(crate) segments: Vec<u32>,
+    /// Our own files that were never finished.
+    pub(crate) unfinished: Vec<String>,
+    pub(crate) foreign: Vec<PathBuf>,
+}
+
+impl Survey {
+    pub(crate) fn of(directory: &Directory) -> Result<Self> {
+        let mut survey = Self::default();
+        for name in directory.list()? {
+            match Name::parse(&name) {
+                Name::Lock => {}
+                Name::Manifest => survey.has_manifest = true,
+                Name::Cookie => survey.has_cookie = true,
+                Name::Segment(id) => survey.segments.push(id),
+                Name::Unfinished => survey.unfinished.extend(name.into_string()),
+                Name::Foreign => survey.foreign.push(directory.path().join(name)),
+            }
+        }
+        survey.segments.sort_unstable();
+        survey.foreign.sort_unstable();
+        Ok(survey)
+    }
+
+    /// Whether nothing of a log is there.
+    pub(crate) fn is_blank(&self) -> bool {
+        !self.has_manifest && !self.has_cookie && self.segments.is_empty()
+    }
+}
+
+/// Reads and checks `MANIFEST`.
+pub(crate) fn read_manifest(directory: &Directory) -> Result<Manifest> {
+    let path = directory.file(MANIFEST);
+    let file = directory.open(MANIFEST, Access::Read)?;
+    let bytes = read_whole(&*file, 1 << 16).map_err(|error| Error::io("cannot read MANIFEST", &path, error))?;
+    Manifest::decode(&bytes).map_err(|fault| {
+        let (kind, what) = match fault {
+            ManifestFault::NewerVersion(_) | ManifestFault::UnknownFeatures(_) => {
+                (ErrorKind::Incompatible, "the log was written by a newer version of segwal")
+            }
+            _ => (ErrorKind::Corrupt, "MANIFEST is damaged"),
+        };
+        Error::new(kind, what).at_path(&path).caused_by(fault)
+    })
+}
+
+/// All of a small file; what exceeds `limit` is not read.
+pub(crate) fn read_whole(file: &dyn DiskFile, limit: usize) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(limit);
+    let mut bytes = vec![0; len];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// What the header of a segment's file says.
+#[derive(Debug)]
+pub(crate) enum Header {
+    /// A segment of this log under its right name.
+    Ours(Result<Activation, ActivationFault>),
+    /// A file of this log whose header carries another id than its name.
+    Misnamed(u32),
+    /// A segment of another log.
+    OtherLog(Uuid),
+    /// A segment of this log whose file has another length than its segments have.
+    WrongLength(u64),
+    /// No valid header.
+    Damaged(HeaderFault),
+}
+
+/// One segment's file.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) header: Header,
+}
+
+impl Found {
+    /// The activation, if the file is a segment that was activated.
+    pub(crate) fn activation(&self) -> Option<&Activation> {
+        match &self.header {
+            Header::Ours(Ok(activation)) => Some(activation),
+            _ => None,
+        }
+    }
+
+    /// What keeps the file from being a segment with records, in words.
+    pub(crate) fn fault(&self) -> String {
+        match &self.header {
+            Header::Ours(Ok(_)) => "it is not linked to its neighbours".to_owned(),
+            Header::Ours(Err(fault)) => format!("its activation is not valid: {fault}"),
+            Header::Misnamed(id) => format!("its header is that of segment {id}"),
+            Header::OtherLog(uuid) => format!("it belongs to the log {uuid}"),
+            Header::WrongLength(len) => format!("its file has {len} bytes"),
+            Header::Damaged(fault) => format!("its header is not valid: {fault}"),
+        }
+    }
+}
+
+/// Reads the header of each segment's file.
+pub(crate) fn read_headers(
+    directory: &Directory,
+    ids: &[u32],
+    manifest: &Manifest,
+    access: Access,
+) -> Result<BTreeMap<u32, Found>> {
+    let read = |&id| Ok((id, read_header(directory, id, manifest, access)?));
+    ids.iter().map(read).collect()
+}
+
+fn read_header(directory: &Directory, id: u32, manifest: &Manifest, access: Access) -> Result<Found> {
+    let path = directory.segment(id);
+    let file = directory.open(&segment_name(id), access)?;
+    let fail = |error| Error::io("cannot read the header of a segment", &path, error).at_segment(id);
+    let mut block = vec![0; 4096];
+    let read = file.read_at(0, &mut block).map_err(fail)?;
+    block.truncate(read);
+    let len = file.len().map_err(fail)?;
+    let header = match decode_prepared(&block) {
+        Err(HeaderFault::NewerVersion(_) | HeaderFault::UnknownFeatures(_)) => {
+            return Err(Error::new(ErrorKind::Incompatible, "a segment was written by a newer version of segwal")
+                .at_path(&path)
+                .at_segment(id));
+        }
+        Err(fault) => Header::Damaged(fault),
+        Ok(prepared) => judge(id, len, &block, &prepared, manifest),
+    };
+    Ok(Found { file, header })
+}
+
+fn judge(id: u32, len: u64, block: &[u8], prepared: &Prepared, manifest: &Manifest) -> Header {
+    if prepared.uuid != manifest.uuid {
+        return Header::OtherLog(prepared.uuid);
+    }
+    if prepared.segment != id {
+        return Header::Misnamed(prepared.segment);
+    }
+    if prepared.size != manifest.segment_size || len != manifest.segment_size {
+        return Header::WrongLength(len);
+    }
+    Header::Ours(decode_activation(block, prepared))
+}

@@ -1,0 +1,314 @@
+//! [`Shared`]: the state of one open log, and how the core's needs are met with it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_utils::atomic::AtomicCell;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{FIRST_FRAME, Manifest};
+use crate::log::{
+    Core, Ending, Gate, Host, Patience, Room, Shortage, Sleepers, Supply, Terms, Waited, Wish, Work,
+};
+use crate::lsn::{GRAIN, Lsn};
+use crate::options::{OnFull, WalOptions};
+use crate::segment::{CookieFile, Directory, Preparation, Registry, Segment, Shelf};
+use crate::stats::Counters;
+use crate::sync::{AtomicU32, CachePadded, Mutex};
+use crate::sys::{clock, fork, futex, thread};
+
+use super::background::{Background, Request};
+use super::hooks::Hooks;
+use super::recovery::Recovery;
+
+/// Slots of one log: as many threads can append at the same moment.
+pub(crate) const SLOT_COUNT: usize = 128;
+
+/// The state of one open log.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Tells logs apart within the process.
+    pub(crate) number: u64,
+    pub(crate) options: WalOptions,
+    pub(crate) manifest: Manifest,
+    pub(crate) max_record_len: u32,
+    pub(crate) directory: Directory,
+    pub(crate) core: Core<Segment>,
+    pub(crate) gate: Gate,
+    pub(crate) room: Room,
+    pub(crate) ending: Ending,
+    pub(crate) shelf: Shelf,
+    pub(crate) registry: Registry,
+    pub(crate) cookie: CookieFile,
+    pub(crate) head: AtomicU64,
+    /// Held while the head moves.
+    pub(crate) discarding: Mutex<()>,
+    pub(crate) counters: Counters,
+    pub(crate) hooks: Hooks,
+    pub(crate) background: Background,
+    pub(crate) recovery: Recovery,
+    /// The segment that the last borrower of each slot wrote to, so that an append looks up none.
+    pub(crate) faced: Box<[CachePadded<Faced>]>,
+    pub(crate) reservations: std::sync::atomic::AtomicUsize,
+    pub(crate) last_shortage: Mutex<Option<Error>>,
+    /// The process that opened the log, as `fork` counts them.
+    pub(crate) generation: u32,
+}
+
+/// What the last borrower of a slot wrote to.
+#[derive(Default)]
+pub(crate) struct Faced(pub(crate) AtomicCell<Option<Arc<Segment>>>);
+
+impl fmt::Debug for Faced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faced")
+    }
+}
+
+/// Waiting and time, by the operating system.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OsHost;
+
+impl Host for OsHost {
+    fn wait(&self, word: &AtomicU32, expected: u32, deadline_ns: Option<u64>) -> Waited {
+        let timeout = deadline_ns.map(|deadline| Duration::from_nanos(deadline.saturating_sub(clock::now_ns())));
+        match futex::wait(word, expected, timeout) {
+            futex::Wake::TimedOut => Waited::TimedOut,
+            futex::Wake::Woken | futex::Wake::Changed => Waited::Woken,
+        }
+    }
+
+    fn wake(&self, word: &AtomicU32, sleepers: Sleepers) {
+        futex::wake(word, if sleepers == Sleepers::One { 1 } else { u32::MAX >> 1 });
+    }
+
+    fn now_ns(&self) -> u64 {
+        clock::now_ns()
+    }
+
+    fn pause(&self, turn: u32) {
+        match turn {
+            0..16 => (0..8).for_each(|_| thread::spin()),
+            16..64 => thread::yield_now(),
+            _ => thread::sleep_ns((10_000_u64 << ((turn - 64) / 16).min(7)).min(1_000_000)),
+        }
+    }
+}
+
+impl Shared {
+    /// An error unless the log runs, in the process that opened it.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.generation != fork::generation() {
+            return Err(forked());
+        }
+        self.ending.check()
+    }
+
+    pub(crate) fn head(&self) -> Lsn {
+        // Acquire: pairs with the store in `discard_before`.
+        Lsn::from_word(self.head.load(Ordering::Acquire)).unwrap_or(Lsn::MAX)
+    }
+
+    pub(crate) fn terms(&self) -> Terms<'_, Segment> {
+        let patience = match self.options.on_full {
+            OnFull::Fail => Patience::None,
+            OnFull::Block { timeout } => Patience::ForNs(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
+        };
+        Terms { host: &OsHost, supply: self, ending: &self.ending, patience }
+    }
+
+    /// Waits until everything below `bound`, a frame boundary, is durable.
+    pub(crate) fn make_durable(&self, bound: Lsn, deadline_ns: Option<u64>) -> Result<()> {
+        match last_below(bound) {
+            Some(lsn) => self.pass(lsn, deadline_ns),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the frame at `lsn` is durable.
+    #[inline]
+    pub(crate) fn pass(&self, lsn: Lsn, deadline_ns: Option<u64>) -> Result<()> {
+        self.ending.check()?;
+        if lsn < self.gate.durable() {
+            return Ok(());
+        }
+        self.gate.pass(Wish { lsn, deadline_ns }, &self.ending, &OsHost, self).inspect_err(|error| self.after(error))
+    }
+
+    /// If the error ended the log, tells everybody who waits.
+    fn after(&self, error: &Error) {
+        if error.kind() == ErrorKind::Poisoned {
+            self.rouse();
+        }
+    }
+
+    /// Ends the log: nothing is reported durable again.
+    pub(crate) fn poison(&self, failure: Error) -> Error {
+        let error = self.ending.poison(failure);
+        self.rouse();
+        error
+    }
+
+    /// Changes every word that somebody sleeps on.
+    pub(crate) fn rouse(&self) {
+        self.gate.rouse(&OsHost);
+        self.room.announce(&OsHost);
+        self.background.rouse();
+        self.hooks.rouse(self.ending.cause());
+    }
+
+    /// One step of the preparer. `Err` if it must not be tried again.
+    pub(crate) fn prepare(&self) -> Result<Preparation> {
+        let target = if self.counters.rotations.value() == 0 { 1 } else { self.options.preallocate_segments };
+        let result = self.shelf.prepare(target, &self.registry, &self.counters);
+        match &result {
+            Ok(Preparation::Made) => {
+                *self.last_shortage.lock() = None;
+                self.room.announce(&OsHost);
+            }
+            Ok(Preparation::AtLimit) => self.note_shortage("the log has reached max_wal_bytes"),
+            Ok(Preparation::Exhausted) => self.note_shortage("every segment id has been used"),
+            Ok(Preparation::Enough) => {}
+            Err(error) => {
+                if error.kind() == ErrorKind::NoSpace {
+                    self.counters.failed_preparations.add(1);
+                    *self.last_shortage.lock() = Some(error.clone());
+                }
+            }
+        }
+        result
+    }
+
+    fn note_shortage(&self, why: &'static str) {
+        *self.last_shortage.lock() = Some(Error::new(ErrorKind::NoSpace, why).at_path(self.directory.path()));
+    }
+
+    /// Adds what is known of its cause to an error of a reservation.
+    #[cold]
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::NoSpace {
+            return error;
+        }
+        let cause = self.last_shortage.lock().clone();
+        let error = error.at_path(self.directory.path());
+        match cause {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        }
+    }
+
+    /// Syncs one range of one segment.
+    fn sync_segment(&self, id: u32, from: Lsn, to: Lsn) -> Result<()> {
+        let segment = self.core.window().segment(id).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a segment left the window before it was synced").at_segment(id)
+        })?;
+        let start = if id == from.segment() { from.offset() } else { FIRST_FRAME };
+        let end = if id == to.segment() { to.offset() } else { self.seal(id)?.offset() };
+        self.counters.synced_bytes.add(end - start);
+        segment.sync(start..end).map_err(|error| {
+            Error::io("msync failed", &self.shelf.path(id), error).at_segment(id).at_offset(start)
+        })
+    }
+
+    fn seal(&self, id: u32) -> Result<Lsn> {
+        let seal = self.core.window().seal_of(id);
+        seal.ok_or_else(|| Error::new(ErrorKind::Internal, "a segment was left without a seal").at_segment(id))
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+}
+
+impl Work for Shared {
+    fn frontier(&self) -> Lsn {
+        self.core.frontier()
+    }
+
+    fn flush(&self, from: Lsn, to: Lsn) -> Result<()> {
+        let began_ns = clock::now_ns();
+        // Oldest first: a later segment's link must not be durable before what it links to.
+        for id in from.segment()..=to.segment() {
+            self.sync_segment(id, from, to)?;
+        }
+        self.cookie.store_durable(to);
+        self.counters.sync_ns.add(clock::now_ns().saturating_sub(began_ns));
+        Ok(())
+    }
+
+    fn advanced(&self, from: Lsn, to: Lsn, answered: u32) {
+        self.counters.syncs.add(1);
+        self.counters.commits.add(u64::from(answered));
+        if from.segment() < to.segment() {
+            for id in from.segment()..to.segment() {
+                self.core.window().retire(id);
+            }
+            self.room.announce(&OsHost);
+            self.background.request(self, Request::SyncCookie);
+        }
+        self.background.moved();
+    }
+}
+
+impl Supply<Segment> for Shared {
+    fn is_ready(&self) -> bool {
+        if self.shelf.ready_count() == 0 {
+            self.background.request(self, Request::Prepare);
+        }
+        self.shelf.ready_count() > 0
+    }
+
+    fn activate(&self, sealed: Lsn) -> Result<Option<Arc<Segment>>> {
+        let previous = self.registry.warm(sealed.segment()).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "the active segment is not registered").at_segment(sealed.segment())
+        })?;
+        let Some(segment) = self.shelf.activate(sealed, &previous, self.gate.durable())? else { return Ok(None) };
+        self.registry.insert(Arc::clone(&segment));
+        self.counters.rotations.add(1);
+        self.background.request(self, Request::Prepare);
+        if self.unsynced(segment.id()) >= self.options.max_unsynced_segments.div_ceil(2) {
+            self.background.request(self, Request::Sync);
+        }
+        self.background.moved();
+        Ok(Some(segment))
+    }
+
+    fn may_activate(&self, id: u32) -> bool {
+        self.unsynced(id) < self.options.max_unsynced_segments
+    }
+
+    fn short_of(&self, shortage: Shortage) {
+        match shortage {
+            Shortage::NoSegment => {
+                self.counters.ready_misses.add(1);
+                self.background.request(self, Request::Prepare);
+            }
+            Shortage::Unsynced => {
+                self.counters.backpressure.add(1);
+                self.background.request(self, Request::Sync);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// How many segments would be unsynced if `id` were the active one, itself left out.
+    fn unsynced(&self, id: u32) -> u32 {
+        id.saturating_sub(self.gate.durable().segment())
+    }
+}
+
+/// The highest position that can begin a frame below `bound`; durable exactly when everything below `bound` is.
+fn last_below(bound: Lsn) -> Option<Lsn> {
+    Lsn::new(bound.segment(), bound.offset().checked_sub(GRAIN)?)
+}
+
+#[cold]
+pub(crate) fn forked() -> Error {
+    Error::new(ErrorKind::InvalidState, "the log was opened by the parent of this process")
+        .advise("open the log after the fork, in one process only")
+}
