@@ -67,8 +67,12 @@ pub(crate) fn run(options: &Options) -> Outcome<Status> {
         Form::Text => Style::Raw,
     };
     let mut out = BufWriter::new(stdout.lock());
-    let from = options.from.unwrap_or_else(|| reader.head());
-    for record in reader.records(from) {
+    let from = match options.from {
+        // Asked for by itself, a position that is no record's is an error rather than no output.
+        Some(lsn) => reader.get(lsn)?.lsn(),
+        None => reader.head()?,
+    };
+    for record in reader.records(from)? {
         match record {
             Ok(record) => print(&mut out, style, &record)?,
             Err(error) => {

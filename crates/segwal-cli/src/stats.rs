@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use segwal::{Wal, WalReader};
+use segwal::{Verdict, Wal, WalReader};
 use serde::Serialize;
 
 use crate::outcome::{Failure, Outcome, Status};
@@ -42,7 +42,8 @@ struct Report {
     segment_size: u64,
     head: String,
     durable: String,
-    end: String,
+    /// Absent if the log is refused; the counts are zero then.
+    end: Option<String>,
     end_name: String,
     records: u64,
     bytes: u64,
@@ -60,16 +61,18 @@ struct File {
 
 pub(crate) fn run(options: &Options) -> Outcome<Status> {
     let reader = Wal::open_read_only(&options.dir)?;
-    let report = gather(&reader)?;
+    let verdict = reader.verify();
+    let report = gather(&reader, &verdict)?;
     match Form::of(options.form) {
         Form::Json => output::json_line(&mut io::stdout(), &report)?,
         Form::Text => output::text(&report.to_string())?,
     }
-    Ok(Status::Fine)
+    verdict
+        .problem()
+        .map_or(Ok(Status::Fine), |problem| Err(problem.clone().into()))
 }
 
-fn gather(reader: &WalReader) -> Outcome<Report> {
-    let verdict = reader.verify()?;
+fn gather(reader: &WalReader, verdict: &Verdict) -> Outcome<Report> {
     let mut segments = BTreeMap::new();
     for segment in reader.segments()? {
         *segments.entry(segment.state().to_string()).or_default() += 1;
@@ -79,9 +82,9 @@ fn gather(reader: &WalReader) -> Outcome<Report> {
         path: reader.path().to_owned(),
         uuid: reader.uuid().to_string(),
         segment_size: reader.segment_size(),
-        head: reader.head().to_string(),
-        durable: reader.durable().to_string(),
-        end: verdict.end().to_string(),
+        head: reader.head()?.to_string(),
+        durable: reader.durable()?.to_string(),
+        end: verdict.end().map(|lsn| lsn.to_string()),
         end_name: verdict.name().to_owned(),
         records: verdict.records(),
         bytes: verdict.bytes(),
@@ -116,13 +119,14 @@ impl fmt::Display for Report {
             .iter()
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
+        let end = self.end.as_deref().unwrap_or("unknown");
         let rows = [
             ("log", self.path.display().to_string()),
             ("uuid", self.uuid.clone()),
             ("segment size", quantity::bytes(self.segment_size)),
             ("head", self.head.clone()),
             ("durable", format!("below {}", self.durable)),
-            ("end", format!("{} ({})", self.end, self.end_name)),
+            ("end", format!("{end} ({})", self.end_name)),
             ("records", self.records.to_string()),
             ("bytes", quantity::bytes(self.bytes)),
             ("segments", states.join(", ")),

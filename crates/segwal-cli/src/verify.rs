@@ -59,9 +59,8 @@ struct Problem {
 }
 
 pub(crate) fn run(options: &Options) -> Outcome<Status> {
-    let judged = Wal::open_read_only(&options.dir).and_then(|reader| reader.verify());
-    let report = match judged {
-        Ok(verdict) => of_verdict(&verdict),
+    let report = match Wal::open_read_only(&options.dir) {
+        Ok(reader) => of_verdict(&reader.verify()),
         Err(error) => of_error(&error),
     };
     match Form::of(options.form) {
@@ -80,8 +79,8 @@ fn of_verdict(verdict: &Verdict) -> Report {
         segments: verdict.segments(),
         records: verdict.records(),
         bytes: verdict.bytes(),
-        end: Some(verdict.end().to_string()),
-        durable: Some(verdict.durable().to_string()),
+        end: verdict.end().map(|lsn| lsn.to_string()),
+        durable: verdict.durable().map(|lsn| lsn.to_string()),
         problem: verdict.problem().map(Problem::of),
         action,
         status,
