@@ -81,9 +81,9 @@ struct Budget {
 impl Budget {
     fn of(options: &Options) -> Self {
         let (records, life) = if options.short {
-            (20_000, Duration::from_secs(1))
+            (80_000, Duration::from_secs(1))
         } else {
-            (100_000, Duration::from_millis(3_500))
+            (400_000, Duration::from_millis(3_500))
         };
         Self {
             records: options.records.unwrap_or(records),
@@ -270,7 +270,6 @@ fn row(life: &Life, plan: Plan, recovered: &Recovered, kept: u64, written: Optio
         bytes: life.bytes,
         span: life.span,
         syncs: life.syncs,
-        commits: life.commits,
         latencies: [percentile(50.0), percentile(99.0), percentile(99.9)],
         device_bytes: written,
         recovery: Some(recovered.time),

@@ -46,7 +46,7 @@ struct Report {
     end: Option<String>,
     end_name: String,
     records: u64,
-    bytes: u64,
+    frame_bytes: u64,
     segments: BTreeMap<String, u64>,
     files: Vec<File>,
 }
@@ -87,7 +87,7 @@ fn gather(reader: &WalReader, verdict: &Verdict) -> Outcome<Report> {
         end: verdict.end().map(|lsn| lsn.to_string()),
         end_name: verdict.name().to_owned(),
         records: verdict.records(),
-        bytes: verdict.bytes(),
+        frame_bytes: verdict.bytes(),
         segments,
         files: files(reader.path()).map_err(failed)?,
     })
@@ -128,7 +128,7 @@ impl fmt::Display for Report {
             ("durable", format!("below {}", self.durable)),
             ("end", format!("{end} ({})", self.end_name)),
             ("records", self.records.to_string()),
-            ("bytes", quantity::bytes(self.bytes)),
+            ("frames", quantity::bytes(self.frame_bytes)),
             ("segments", states.join(", ")),
         ];
         for (name, value) in rows {

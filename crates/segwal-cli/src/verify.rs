@@ -39,7 +39,7 @@ struct Report {
     name: String,
     segments: u64,
     records: u64,
-    bytes: u64,
+    frame_bytes: u64,
     end: Option<String>,
     durable: Option<String>,
     problem: Option<Problem>,
@@ -78,7 +78,7 @@ fn of_verdict(verdict: &Verdict) -> Report {
         name: verdict.name().to_owned(),
         segments: verdict.segments(),
         records: verdict.records(),
-        bytes: verdict.bytes(),
+        frame_bytes: verdict.bytes(),
         end: verdict.end().map(|lsn| lsn.to_string()),
         durable: verdict.durable().map(|lsn| lsn.to_string()),
         problem: verdict.problem().map(Problem::of),
@@ -99,7 +99,7 @@ fn of_error(error: &segwal::Error) -> Report {
         name: "the log cannot be opened".to_owned(),
         segments: 0,
         records: 0,
-        bytes: 0,
+        frame_bytes: 0,
         end: None,
         durable: None,
         problem: Some(Problem::of(error)),
@@ -167,10 +167,10 @@ impl fmt::Display for Report {
         }
         if let Some((end, durable)) = self.end.as_ref().zip(self.durable.as_ref()) {
             let (segments, records) = (self.segments, self.records);
-            let size = quantity::bytes(self.bytes);
+            let size = quantity::bytes(self.frame_bytes);
             writeln!(
                 f,
-                "scanned:  {segments} segments, {records} records, {size}"
+                "scanned:  segments {segments}, records {records}, {size} of frames"
             )?;
             writeln!(f, "end:      {end}, known durable below {durable}")?;
         }

@@ -48,7 +48,7 @@ fn damage_first_record(dir: &TempDir) {
         .windows(3)
         .position(|window| window == b"one")
         .unwrap();
-    file.write_all_at(b"XXX", offset + payload as u64).unwrap();
+    file.write_all_at(b"???", offset + payload as u64).unwrap();
 }
 
 fn json_first_record(dir: &TempDir) -> String {

@@ -100,15 +100,13 @@ fn append(job: &Job<'_>, stream: Stream, start: u64) -> Outcome<()> {
         let lsn = appender.append(&payload)?;
         job.wal.sync_to(lsn)?;
         let latency = began.elapsed();
-        let stats = job.wal.stats();
         let ack = Ack {
             thread: stream.thread,
             sequence,
             lsn,
             payload_len: payload.len() as u64,
             latency_ns: u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX),
-            syncs: stats.syncs,
-            commits: stats.commits,
+            syncs: job.wal.stats().syncs,
         };
         (&job.acks)
             .write_all(&ack.encode())

@@ -41,7 +41,6 @@ pub(crate) struct Life {
     /// From the first acknowledgement to the last.
     pub(crate) span: Duration,
     pub(crate) syncs: u64,
-    pub(crate) commits: u64,
     pub(crate) latency_ns: Histogram<u64>,
 }
 
@@ -154,7 +153,6 @@ impl Life {
             bytes: 0,
             span: Duration::ZERO,
             syncs: 0,
-            commits: 0,
             latency_ns: latencies()?,
         })
     }
@@ -204,7 +202,6 @@ impl Life {
         self.acknowledged += 1;
         self.bytes += ack.payload_len;
         self.syncs = self.syncs.max(ack.syncs);
-        self.commits = self.commits.max(ack.commits);
         self.latency_ns.saturating_record(ack.latency_ns);
         Ok(())
     }

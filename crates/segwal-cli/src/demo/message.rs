@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use segwal::Lsn;
 
-const MESSAGE_LEN: usize = 7 * 8;
+const MESSAGE_LEN: usize = 6 * 8;
 
 /// One acknowledged record, with what the child has measured until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +18,8 @@ pub(crate) struct Ack {
     pub(crate) payload_len: u64,
     /// From before the append to after the sync.
     pub(crate) latency_ns: u64,
-    /// Successful syncs of the child so far, and the calls that they answered.
+    /// Successful syncs of the child so far.
     pub(crate) syncs: u64,
-    pub(crate) commits: u64,
 }
 
 impl Ack {
@@ -32,7 +31,6 @@ impl Ack {
             self.payload_len,
             self.latency_ns,
             self.syncs,
-            self.commits,
         ];
         let mut message = [0; MESSAGE_LEN];
         for (field, word) in message.chunks_exact_mut(8).zip(words) {
@@ -65,7 +63,6 @@ impl Ack {
             payload_len: word(3),
             latency_ns: word(4),
             syncs: word(5),
-            commits: word(6),
         })
     }
 }
@@ -81,7 +78,6 @@ mod tests {
         payload_len: 1,
         latency_ns: 2,
         syncs: 3,
-        commits: 4,
     };
 
     #[test]

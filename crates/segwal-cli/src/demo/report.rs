@@ -44,7 +44,6 @@ pub(crate) struct Row {
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub(crate) span: Duration,
     pub(crate) syncs: u64,
-    pub(crate) commits: u64,
     /// At 50, 99 and 99.9 percent.
     #[serde(rename = "latency_us_p50_p99_p999", serialize_with = "microseconds")]
     pub(crate) latencies: [Duration; 3],
@@ -144,7 +143,6 @@ impl Report {
             bytes: sum(|row| row.bytes),
             span: self.rows.iter().map(|row| row.span).sum(),
             syncs: sum(|row| row.syncs),
-            commits: sum(|row| row.commits),
             latencies: [percentile(50.0), percentile(99.0), percentile(99.9)],
             device_bytes: self.rows.iter().map(|row| row.device_bytes).sum(),
             ..Row::default()
@@ -193,7 +191,7 @@ const NAMES: [&str; 14] = [
 impl Row {
     fn cells(&self, heading: &str) -> Vec<String> {
         let [p50, p99, p999] = self.latencies.map(quantity::time);
-        let per_sync = quantity::ratio(self.commits, self.syncs);
+        let per_sync = quantity::ratio(self.acknowledged, self.syncs);
         let per_commit = self
             .device_bytes
             .and_then(|bytes| quantity::ratio(bytes, self.acknowledged));
@@ -246,7 +244,6 @@ mod tests {
             bytes: 10_000,
             span: Duration::from_millis(10),
             syncs: 50,
-            commits: 100,
             device_bytes: Some(409_600),
             end: "torn tail".to_owned(),
             ..Row::default()
