@@ -263,7 +263,7 @@ impl fmt::Display for Place {
         match (self.lsn, self.segment, self.offset) {
             (Some(lsn), ..) => parts.push(format!("position {lsn}")),
             (None, Some(segment), Some(offset)) => {
-                parts.push(format!("segment {segment} at byte {offset}"))
+                parts.push(format!("segment {segment} at byte {offset}"));
             }
             (None, Some(segment), None) => parts.push(format!("segment {segment}")),
             (None, None, Some(offset)) => parts.push(format!("at byte {offset}")),

@@ -59,14 +59,15 @@ pub use crate::{
     options::{Create, Gather, OnFull, UnknownFilesystem, WalOptions},
     stats::Stats,
     wal::{
-        Appender, EndKind, Health, OwnedRecord, ReaderRecords, Record, Records, Recovery, Reservation, SegmentInfo,
-        SegmentState, Verdict, VerdictKind, Wal, WalReader,
+        Appender, EndKind, Health, OwnedRecord, ReaderRecords, Record, Records, Recovery,
+        Reservation, SegmentInfo, SegmentState, Verdict, VerdictKind, Wal, WalReader,
     },
 };
 
 /// A disk that fails, lies, tears and loses power when it is told to, for tests.
 #[cfg(all(feature = "fault", not(all(loom, feature = "loom"))))]
 pub mod fault {
+    pub use crate::sys::FileSystem;
     pub use crate::sys::sim::*;
 }
 

@@ -88,6 +88,8 @@ pub use types::set_thread_hint;
 /// Deliberate weakenings, one for each thing that a model claims to need. A model that holds is only worth something if
 /// its twin, the same model with one of these, fails. They exist in the model checker's build alone.
 pub mod twin {
+    #![allow(unreachable_pub, reason = "public to the models, in their build alone")]
+
     use super::Ordering;
 
     /// One deliberate defect.
@@ -165,7 +167,7 @@ pub mod twin {
 
     #[cfg(not(all(loom, feature = "loom")))]
     mod active {
-        #[inline(always)]
+        #[inline]
         pub(crate) const fn is(_: super::Twin) -> bool {
             false
         }
@@ -176,7 +178,7 @@ pub mod twin {
     pub(crate) use active::is;
 
     /// `ordering`, unless `twin` is active: then relaxed.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn unless(twin: Twin, ordering: Ordering) -> Ordering {
         if is(twin) {
             Ordering::Relaxed

@@ -52,15 +52,6 @@ pub struct Seat<S> {
 }
 
 impl<S: Body> Seat<S> {
-    /// A seat that claims a slot anew for each frame.
-    pub fn borrowed() -> Self {
-        Self {
-            index: None,
-            tenure: Tenure::Borrowed,
-            segment: None,
-        }
-    }
-
     /// A seat that claims a slot anew for each frame, and remembers `segment` with its id.
     pub fn borrowed_facing(segment: Option<(u32, Arc<S>)>) -> Self {
         Self {

@@ -271,9 +271,4 @@ impl<S: Body> Core<S> {
             }
         }
     }
-
-    /// Whether the tail's segment is full.
-    pub fn is_overrun(&self) -> bool {
-        self.tail.observe().grains() > self.shape.end
-    }
 }

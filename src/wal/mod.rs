@@ -46,7 +46,9 @@ use crate::stats::Stats;
 pub use appender::Appender;
 pub use health::Health;
 pub use read::Records;
-pub use reader::{OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind, WalReader};
+pub use reader::{
+    OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind, WalReader,
+};
 pub use record::Record;
 pub use recovery::{EndKind, Recovery};
 pub use reservation::Reservation;
