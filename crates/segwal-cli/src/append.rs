@@ -42,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Append from so many threads
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
     /// When each thread syncs: after each record, after every N records, or never (records are then acknowledged when
     /// they are appended, and durable when the command has ended)

@@ -55,7 +55,7 @@ pub(crate) struct Options {
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Append from so many threads
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=128))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
     /// Append about so many records in all, however long it takes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

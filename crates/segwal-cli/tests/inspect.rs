@@ -33,9 +33,9 @@ fn json(output: &std::process::Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn damage_first_record(dir: &TempDir) {
-    let first = json_first_record(dir);
-    let offset: u64 = first.split_once(':').unwrap().1.parse().unwrap();
+/// Changes the first byte of the payload of the record at `lsn`.
+fn damage(dir: &TempDir, lsn: &str, payload: &[u8]) {
+    let offset: u64 = lsn.split_once(':').unwrap().1.parse().unwrap();
     let path = dir.join("00000000000000000001.seg");
     let file = OpenOptions::new()
         .read(true)
@@ -44,11 +44,11 @@ fn damage_first_record(dir: &TempDir) {
         .unwrap();
     let mut frame = [0; 64];
     file.read_exact_at(&mut frame, offset).unwrap();
-    let payload = frame
-        .windows(3)
-        .position(|window| window == b"one")
+    let start = frame
+        .windows(payload.len())
+        .position(|window| window == payload);
+    file.write_all_at(b"?", offset + start.unwrap() as u64)
         .unwrap();
-    file.write_all_at(b"???", offset + payload as u64).unwrap();
 }
 
 fn json_first_record(dir: &TempDir) -> String {
@@ -95,10 +95,39 @@ fn a_closed_log_is_clean() {
 }
 
 #[test]
+fn a_record_that_was_never_finished_is_a_torn_tail_and_cut_by_the_next_opening() {
+    let (dir, copy) = (TempDir::in_memory(), TempDir::in_memory());
+    let wal = Wal::open(dir.path()).unwrap();
+    let durable = wal.append(b"durable").unwrap();
+    wal.sync_to(durable).unwrap();
+    let torn = wal.append(b"in the making").unwrap();
+    for file in fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+    }
+    wal.close().unwrap();
+    damage(&copy, &torn.to_string(), b"in the making");
+
+    let output = on("verify", &copy, &["--json"]);
+    let report = json(&output);
+    assert_eq!(
+        (code(&output), &report["row"]),
+        (1, &Value::from("B")),
+        "{report}"
+    );
+    assert_eq!(report["records"], 1);
+    let text = stdout(&on("verify", &copy, &[]));
+    assert!(text.contains("to do:    nothing"), "{text}");
+    assert_eq!(code(&on("append", &copy, &[])), 0);
+    assert_eq!(code(&on("verify", &copy, &[])), 0);
+    assert_eq!(on("cat", &copy, &[]).stdout, b"durable\n");
+}
+
+#[test]
 fn damage_below_the_durable_position_is_corrupt_and_located() {
     let dir = filled();
     let first = json_first_record(&dir);
-    damage_first_record(&dir);
+    damage(&dir, &first, b"one");
     let output = on("verify", &dir, &["--json"]);
     let report = json(&output);
     assert_eq!(code(&output), 2, "{report}");
@@ -151,6 +180,7 @@ fn wrong_usage_has_its_code_and_help_is_fine() {
         &["append"],
         &["append", path, "--sync", "often"],
         &["append", path, "--threads", "0"],
+        &["append", path, "--threads", "65"],
         &["append", path, "--segment-size", "5"],
         &["cat", path, "--from", "1:1"],
     ] {
