@@ -1,7 +1,11 @@
 //! A crash test of one's own: on the simulated disk, cut the power and see what is left.
 //!
 //! Needs the feature `fault`, which a crate that embeds segwal turns on for its tests.
-#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
+#![allow(
+    clippy::print_stdout,
+    clippy::panic_in_result_fn,
+    reason = "an example talks to its reader, and a test asserts"
+)]
 
 use segwal::fault::SimDisk;
 use segwal::{Result, WalOptions};
