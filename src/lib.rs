@@ -32,6 +32,10 @@
 //! * `loom`: the model checker's types in the core; takes effect with `--cfg loom` alone.
 #![deny(unsafe_code)]
 
+#[cfg_attr(
+    all(loom, feature = "loom"),
+    expect(dead_code, reason = "the models use the core alone")
+)]
 mod error;
 mod log;
 mod lsn;

@@ -6,7 +6,8 @@
 //!    the page cache shows bytes that the device never got, and a plain sync of clean pages writes nothing.
 //! 2. Write an epoch frame with a fresh salt at the end and sync it. Frames behind a hole can never come back: what
 //!    follows is valid under another salt. If it does not fit the segment is sealed where it is.
-//! 3. Store `COOKIE` again, all of it, and sync it. Only now is anything exposed, reused or removed.
+//! 3. Store the end and the head in `COOKIE`, which was made durable as it was read when it was opened, and sync it. Only
+//!    now is anything exposed, reused or removed.
 //!
 //! It may be interrupted anywhere: until the epoch frame is whole the next recovery finds the same end, and from then on the
 //! end behind it, with the same records.
@@ -83,7 +84,6 @@ pub(crate) fn settle<'a>(
     let (salts, end, room) = barrier(mold, chain, &mut bytes)?;
     cookie.store_durable(end);
     cookie.store_head(chain.head);
-    cookie.store_again();
     cookie.sync()?;
     let segment = Segment::new(end.segment(), mold.size, bytes.share(), salts);
     Ok(Settled {
