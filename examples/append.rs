@@ -4,10 +4,16 @@
 use segwal::{Result, Wal};
 
 fn main() -> Result<()> {
-    let dir = std::env::args().nth(1).unwrap_or_else(|| "example-wal".to_owned());
+    let dir = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "example-wal".to_owned());
 
     let wal = Wal::open(&dir)?;
-    println!("opened: {}, {} segments", wal.recovery().kind(), wal.recovery().segments());
+    println!(
+        "opened: {}, {} segments",
+        wal.recovery().kind(),
+        wal.recovery().segments()
+    );
 
     // Published: every reader of this process sees it, and it survives `kill -9`.
     let first = wal.append(b"transfer 10 from a to b")?;
@@ -15,7 +21,10 @@ fn main() -> Result<()> {
 
     // Durable: everything up to and including `last` survives power loss.
     wal.sync_to(last)?;
-    println!("{first} and {last} are durable: all below {}", wal.durable());
+    println!(
+        "{first} and {last} are durable: all below {}",
+        wal.durable()
+    );
 
     for record in wal.records(wal.head())? {
         let record = record?;

@@ -239,18 +239,24 @@ const EMFILE: i32 = 24;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            kind,
-            what,
-            action,
-            place,
-            source,
-        } = &*self.0;
-        write!(f, "{what}{place}")?;
-        if let Some(source) = source {
-            write!(f, ": {source}")?;
-        }
+        self.tell(f)?;
+        let Inner { kind, action, .. } = &*self.0;
         write!(f, "; {}", action.as_deref().unwrap_or(kind.advice()))
+    }
+}
+
+impl Error {
+    /// What happened and where, down to the first cause. The advice is the outermost error's alone.
+    fn tell(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { what, place, source, .. } = &*self.0;
+        write!(f, "{what}{place}")?;
+        let Some(source) = source.as_deref() else { return Ok(()) };
+        let source: &(dyn error::Error + 'static) = source;
+        f.write_str(": ")?;
+        match source.downcast_ref::<Self>() {
+            Some(error) => error.tell(f),
+            None => write!(f, "{source}"),
+        }
     }
 }
 
@@ -263,7 +269,7 @@ impl fmt::Display for Place {
         match (self.lsn, self.segment, self.offset) {
             (Some(lsn), ..) => parts.push(format!("position {lsn}")),
             (None, Some(segment), Some(offset)) => {
-                parts.push(format!("segment {segment} at byte {offset}"))
+                parts.push(format!("segment {segment} at byte {offset}"));
             }
             (None, Some(segment), None) => parts.push(format!("segment {segment}")),
             (None, None, Some(offset)) => parts.push(format!("at byte {offset}")),
@@ -321,6 +327,7 @@ mod tests {
         );
         let error = cause.poison();
         assert_eq!(error.kind(), ErrorKind::Poisoned);
+        assert_eq!(error.to_string().matches("; ").count(), 1, "one advice: {error}");
         assert_eq!(error.os_error(), Some(28));
         assert_eq!(error.place().path.as_deref(), Some(Path::new("/log/3.seg")));
     }

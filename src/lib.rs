@@ -32,6 +32,10 @@
 //! * `loom`: the model checker's types in the core; takes effect with `--cfg loom` alone.
 #![deny(unsafe_code)]
 
+#[cfg_attr(
+    all(loom, feature = "loom"),
+    expect(dead_code, reason = "the models use the core alone")
+)]
 mod error;
 mod log;
 mod lsn;
@@ -59,14 +63,15 @@ pub use crate::{
     options::{Create, Gather, OnFull, UnknownFilesystem, WalOptions},
     stats::Stats,
     wal::{
-        Appender, EndKind, Health, OwnedRecord, ReaderRecords, Record, Records, Recovery, Reservation, SegmentInfo,
-        SegmentState, Verdict, VerdictKind, Wal, WalReader,
+        Appender, EndKind, Health, OwnedRecord, ReaderRecords, Record, Records, Recovery,
+        Reservation, SegmentInfo, SegmentState, Verdict, VerdictKind, Wal, WalReader,
     },
 };
 
 /// A disk that fails, lies, tears and loses power when it is told to, for tests.
 #[cfg(all(feature = "fault", not(all(loom, feature = "loom"))))]
 pub mod fault {
+    pub use crate::sys::FileSystem;
     pub use crate::sys::sim::*;
 }
 

@@ -55,7 +55,6 @@ pub enum UnknownFilesystem {
 /// The wait is at most a quarter of the median of the last sixteen syncs, ends as soon as everybody who returned from
 /// the last two syncs is back, and never happens for a lone writer. These are its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "each is a maximum and reads as one where it is set")]
 pub struct Gather {
     /// Never wait longer than this. Zero turns gathering off. 200 microseconds by default.
     pub max_wait: Duration,
@@ -67,7 +66,11 @@ pub struct Gather {
 
 impl Default for Gather {
     fn default() -> Self {
-        Self { max_wait: Duration::from_micros(200), max_waiters: u32::MAX, max_bytes: u64::MAX }
+        Self {
+            max_wait: Duration::from_micros(200),
+            max_waiters: u32::MAX,
+            max_bytes: u64::MAX,
+        }
     }
 }
 
@@ -115,7 +118,9 @@ impl WalOptions {
             max_unsynced_segments: 4,
             max_wal_bytes: None,
             max_record_len: None,
-            on_full: OnFull::Block { timeout: Duration::from_secs(10) },
+            on_full: OnFull::Block {
+                timeout: Duration::from_secs(10),
+            },
             gather: Gather::default(),
             create: Create::IfMissing,
             user_header: Vec::new(),
@@ -193,14 +198,25 @@ impl WalOptions {
     /// Checks every field.
     pub(crate) fn validate(&self) -> Result<()> {
         let size = self.segment_size;
-        let fits = size.is_multiple_of(PAGE) && (MIN_SEGMENT_SIZE..=MAX_SEGMENT_SIZE).contains(&size);
-        check(fits, || format!("segment_size is {size}, but must be a multiple of 4096 from 8192 to 1073741824"))?;
+        let fits =
+            size.is_multiple_of(PAGE) && (MIN_SEGMENT_SIZE..=MAX_SEGMENT_SIZE).contains(&size);
+        check(fits, || {
+            format!(
+                "segment_size is {size}, but must be a multiple of 4096 from 8192 to 1073741824"
+            )
+        })?;
         let ready = self.preallocate_segments;
-        check((1..=64).contains(&ready), || format!("preallocate_segments is {ready}, but must be from 1 to 64"))?;
+        check((1..=64).contains(&ready), || {
+            format!("preallocate_segments is {ready}, but must be from 1 to 64")
+        })?;
         let unsynced = self.max_unsynced_segments;
-        check((2..=64).contains(&unsynced), || format!("max_unsynced_segments is {unsynced}, but must be from 2 to 64"))?;
+        check((2..=64).contains(&unsynced), || {
+            format!("max_unsynced_segments is {unsynced}, but must be from 2 to 64")
+        })?;
         let len = self.user_header.len();
-        check(len <= MAX_USER_HEADER_LEN, || format!("user_header has {len} bytes, but may have at most 4096"))
+        check(len <= MAX_USER_HEADER_LEN, || {
+            format!("user_header has {len} bytes, but may have at most 4096")
+        })
     }
 
     /// Checks what depends on the size of the segments of the log that is there.
@@ -208,14 +224,19 @@ impl WalOptions {
         let capacity = record_capacity(segment_size);
         if let Some(len) = self.max_record_len {
             check(len >= 1 && len <= capacity, || {
-                format!("max_record_len is {len}, but must be from 1 to {capacity} for segments of {segment_size} bytes")
+                format!(
+                    "max_record_len is {len}, but must be from 1 to {capacity} for segments of {segment_size} bytes"
+                )
             })?;
         }
         if let Some(bytes) = self.max_wal_bytes {
-            let segments = 1 + u64::from(self.max_unsynced_segments) + self.preallocate_segments as u64;
+            let segments =
+                1 + u64::from(self.max_unsynced_segments) + self.preallocate_segments as u64;
             let least = segments * segment_size;
             check(bytes >= least, || {
-                format!("max_wal_bytes is {bytes}, but must be at least {least}: {segments} segments of {segment_size}")
+                format!(
+                    "max_wal_bytes is {bytes}, but must be at least {least}: {segments} segments of {segment_size}"
+                )
             })?;
         }
         Ok(())
@@ -228,7 +249,11 @@ pub(crate) fn record_capacity(segment_size: u64) -> u32 {
 }
 
 fn check(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::new(ErrorKind::InvalidOption, message())) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::InvalidOption, message()))
+    }
 }
 
 #[cfg(test)]
@@ -238,7 +263,10 @@ mod tests {
     fn refused(change: impl FnOnce(&mut WalOptions)) -> String {
         let mut options = WalOptions::new();
         change(&mut options);
-        let error = options.validate().and_then(|()| options.validate_for(options.segment_size)).unwrap_err();
+        let error = options
+            .validate()
+            .and_then(|()| options.validate_for(options.segment_size))
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOption);
         error.to_string()
     }
@@ -246,13 +274,18 @@ mod tests {
     #[test]
     fn each_field_is_named_with_its_value_and_rule() {
         for size in [0, 4096, 8191, 8193, (1 << 30) + 4096, u64::MAX] {
-            assert!(refused(|o| drop(o.segment_size(size))).contains(&format!("segment_size is {size}")));
+            assert!(
+                refused(|o| _ = (o.segment_size(size)))
+                    .contains(&format!("segment_size is {size}"))
+            );
         }
-        assert!(refused(|o| drop(o.preallocate_segments(0))).contains("preallocate_segments is 0"));
-        assert!(refused(|o| drop(o.max_unsynced_segments(1))).contains("max_unsynced_segments is 1"));
-        assert!(refused(|o| drop(o.user_header(&[0; 4097]))).contains("4097"));
-        assert!(refused(|o| drop(o.max_wal_bytes(Some(1)))).contains("max_wal_bytes is 1"));
-        assert!(refused(|o| drop(o.max_record_len(64 << 20))).contains("max_record_len is"));
+        assert!(refused(|o| _ = (o.preallocate_segments(0))).contains("preallocate_segments is 0"));
+        assert!(
+            refused(|o| _ = (o.max_unsynced_segments(1))).contains("max_unsynced_segments is 1")
+        );
+        assert!(refused(|o| _ = (o.user_header(&[0; 4097]))).contains("4097"));
+        assert!(refused(|o| _ = (o.max_wal_bytes(Some(1)))).contains("max_wal_bytes is 1"));
+        assert!(refused(|o| _ = (o.max_record_len(64 << 20))).contains("max_record_len is"));
     }
 
     #[test]

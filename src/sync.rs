@@ -88,6 +88,8 @@ pub use types::set_thread_hint;
 /// Deliberate weakenings, one for each thing that a model claims to need. A model that holds is only worth something if
 /// its twin, the same model with one of these, fails. They exist in the model checker's build alone.
 pub mod twin {
+    #![allow(unreachable_pub, reason = "public to the models, in their build alone")]
+
     use super::Ordering;
 
     /// One deliberate defect.
@@ -99,6 +101,8 @@ pub mod twin {
     pub enum Twin {
         /// A slot becomes busy by a relaxed store or exchange.
         BusyRelaxed,
+        /// A slot is claimed without acquiring what its last owner filled.
+        ClaimWithoutAcquire,
         /// A slot becomes idle by a relaxed store.
         IdleRelaxed,
         /// The frontier loads the tail relaxed.
@@ -107,12 +111,22 @@ pub mod twin {
         SlotsRelaxed,
         /// The frontier looks at the slots before it looks at the tail.
         SlotsBeforeTail,
-        /// The high-water mark of used slots is raised after the claim.
-        UsedAfterClaim,
+        /// The high-water mark of used slots is raised after the addition.
+        UsedAfterTake,
+        /// The published bound is raised by a relaxed maximum.
+        PublishedRelaxed,
+        /// An end wakes without changing the words.
+        RouseWithoutChange,
         /// Reservations of the same bytes: the tail is read and stored in two steps.
         TakeInTwoSteps,
+        /// A reservation changes the tail by a relaxed addition or exchange.
+        TakeRelaxed,
+        /// The tail moves to the next segment by a relaxed swap.
+        InstallRelaxed,
         /// An over-run tail counts as the segment's end, not as its seal.
         OverrunIsEnd,
+        /// A place that was sealed for a later segment counts as not sealed yet.
+        LaterSealIsNone,
         /// The straddler goes idle before it records the seal.
         SealAfterIdle,
         /// A thread rotates without taking the lock.
@@ -131,6 +145,8 @@ pub mod twin {
         FrontierAfterFlush,
         /// Poison wakes one round only.
         PoisonOneRound,
+        /// A leader behind a hole serves nobody until the hole is filled.
+        HoleHoldsAll,
         /// A failed leader keeps the leadership.
         LeaderKeepsFlag,
         /// A position equal to the durable bound counts as durable.
@@ -158,25 +174,27 @@ pub mod twin {
             ACTIVE.with(|active| active.set(twin));
         }
 
-        pub(crate) fn is(twin: Twin) -> bool {
+        /// Whether the chosen defect is `twin`.
+        pub fn is(twin: Twin) -> bool {
             ACTIVE.with(|active| active.get() == Some(twin))
         }
     }
 
     #[cfg(not(all(loom, feature = "loom")))]
     mod active {
-        #[inline(always)]
+        #[inline]
         pub(crate) const fn is(_: super::Twin) -> bool {
             false
         }
     }
 
-    #[cfg(all(loom, feature = "loom"))]
-    pub use active::choose;
+    #[cfg(not(all(loom, feature = "loom")))]
     pub(crate) use active::is;
+    #[cfg(all(loom, feature = "loom"))]
+    pub use active::{choose, is};
 
     /// `ordering`, unless `twin` is active: then relaxed.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn unless(twin: Twin, ordering: Ordering) -> Ordering {
         if is(twin) {
             Ordering::Relaxed

@@ -1,4 +1,4 @@
-//! [`BatchLayout`] and [`BatchView`]: the payload of a batch frame.
+//! [`BatchLayout`], [`check`] and [`locate`]: the payload of a batch frame.
 //!
 //! ```text
 //!       0       1       2       3       4       5       6       7
@@ -67,46 +67,27 @@ pub(crate) enum BatchFault {
     BadEnd,
 }
 
-/// The records of a batch, checked.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BatchView<'a> {
-    directory: &'a [[u8; ENTRY_LEN]],
-    data: &'a [u8],
-}
-
-impl<'a> BatchView<'a> {
-    /// Checks the directory against the payload.
-    pub(crate) fn new(payload: &'a [u8], count: u16) -> Result<Self, BatchFault> {
-        let directory_len = usize::from(count) * ENTRY_LEN;
-        let (directory, data) = payload
-            .split_at_checked(directory_len)
-            .ok_or(BatchFault::NoDirectory)?;
-        let (directory, _) = directory.as_chunks();
-        let mut last = 0;
-        for (index, entry) in (0..count).zip(directory) {
-            if end_of(*entry) < last {
-                return Err(BatchFault::EndsBackwards(index));
-            }
-            if !is_zero(&entry[5..]) {
-                return Err(BatchFault::ReservedNotZero(index));
-            }
-            last = end_of(*entry);
+/// Checks the directory of a batch of `count` records against its payload.
+pub(crate) fn check(payload: &[u8], count: u16) -> Result<(), BatchFault> {
+    let directory_len = usize::from(count) * ENTRY_LEN;
+    let (directory, data) = payload
+        .split_at_checked(directory_len)
+        .ok_or(BatchFault::NoDirectory)?;
+    let (directory, _) = directory.as_chunks();
+    let mut last = 0;
+    for (index, entry) in (0..count).zip(directory) {
+        if end_of(*entry) < last {
+            return Err(BatchFault::EndsBackwards(index));
         }
-        if last == data.len() {
-            Ok(Self { directory, data })
-        } else {
-            Err(BatchFault::BadEnd)
+        if !is_zero(&entry[5..]) {
+            return Err(BatchFault::ReservedNotZero(index));
         }
+        last = end_of(*entry);
     }
-
-    /// The bytes and the tag of a record.
-    pub(crate) fn record(&self, index: u16) -> Option<(&'a [u8], u8)> {
-        let index = usize::from(index);
-        let entry = self.directory.get(index)?;
-        let start = index
-            .checked_sub(1)
-            .map_or(0, |before| end_of(self.directory[before]));
-        Some((&self.data[start..end_of(*entry)], entry[4]))
+    if last == data.len() {
+        Ok(())
+    } else {
+        Err(BatchFault::BadEnd)
     }
 }
 
@@ -168,17 +149,23 @@ mod tests {
         encode(&[(b"abc", 1), (b"de", 2)])
     }
 
+    fn record(payload: &[u8], count: u16, index: u16) -> Option<(&[u8], u8)> {
+        let (range, tag) = locate(payload, count, index)?;
+        let at = |offset| usize::try_from(offset).unwrap();
+        Some((&payload[at(range.start)..at(range.end)], tag))
+    }
+
     fn fault(payload: &[u8]) -> BatchFault {
-        BatchView::new(payload, 2).unwrap_err()
+        check(payload, 2).unwrap_err()
     }
 
     #[test]
     fn records_come_back_by_index() {
         let payload = two();
-        let view = BatchView::new(&payload, 2).unwrap();
-        assert_eq!(view.record(0), Some((&b"abc"[..], 1)));
-        assert_eq!(view.record(1), Some((&b"de"[..], 2)));
-        assert_eq!(view.record(2), None);
+        check(&payload, 2).unwrap();
+        assert_eq!(record(&payload, 2, 0), Some((&b"abc"[..], 1)));
+        assert_eq!(record(&payload, 2, 1), Some((&b"de"[..], 2)));
+        assert_eq!(record(&payload, 2, 2), None);
     }
 
     #[test]
@@ -224,17 +211,18 @@ mod tests {
             let payload = encode(&records);
             let layout = BatchLayout::of(records.iter().map(|(bytes, _)| bytes.len())).unwrap();
             prop_assert_eq!(payload.len(), layout.len as usize);
-            let view = BatchView::new(&payload, layout.count).unwrap();
-            let back: Vec<_> = (0..layout.count).map(|index| view.record(index).unwrap()).collect();
+            check(&payload, layout.count).unwrap();
+            let back = (0..layout.count).map(|index| record(&payload, layout.count, index).unwrap());
+            let back: Vec<_> = back.collect();
             prop_assert_eq!(back, records);
         }
 
         #[test]
         fn arbitrary_bytes_never_panic(payload: Vec<u8>, count in 0_u16..9) {
-            if let Ok(view) = BatchView::new(&payload, count) {
-                for index in 0..=count {
-                    prop_assert_eq!(view.record(index).is_some(), index < count);
-                }
+            let is_sound = check(&payload, count).is_ok();
+            for index in 0..=count {
+                let found = locate(&payload, count, index);
+                prop_assert!(!is_sound || found.is_some() == (index < count));
             }
         }
     }

@@ -86,6 +86,8 @@ impl Epoch {
 }
 
 impl Rewind {
+    /// This version reads rewinds and writes none.
+    #[cfg(test)]
     pub(crate) fn encode(self) -> [u8; REWIND_LEN as usize] {
         let mut bytes = [0; REWIND_LEN as usize];
         put(&mut bytes, 0, self.from.to_word().to_le_bytes());

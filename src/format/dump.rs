@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::cookie::slot_offset;
 use super::image::Image;
+use super::scan::Bytes;
 use super::segment_header::{ACTIVATION_OFFSET, encode_block};
 use super::{
-    Activation, Bytes, Checksum, DurableDistance, FIRST_FRAME, FrameHeader, FrameKind, Manifest,
-    Prepared, PreviousEnd, Salt, Scanner, Slot, SlotKind, Step, Uuid,
+    Activation, Checksum, DurableDistance, FIRST_FRAME, FrameHeader, FrameKind, Manifest, Prepared,
+    PreviousEnd, Salt, Scanner, Slot, SlotKind, Step, Uuid,
 };
 use crate::lsn::Lsn;
 

@@ -33,17 +33,17 @@ pub(crate) mod segment_header;
 mod uuid;
 pub(crate) mod verdict;
 
-pub(crate) use batch::{BatchLayout, BatchView};
+pub(crate) use batch::BatchLayout;
 pub(crate) use checksum::Checksum;
 pub(crate) use control::{EPOCH_FRAME_SIZE, Epoch, Rewind};
 pub(crate) use cookie::{COOKIE_SIZE, Cookie, Slot, SlotKind};
 pub(crate) use frame::{DurableDistance, FrameFault, FrameHeader, FrameKind, frame_size};
-pub(crate) use manifest::{Manifest, ManifestFault};
+pub(crate) use manifest::{MAX_MANIFEST_LEN, Manifest, ManifestFault};
 pub(crate) use salt::Salt;
 pub(crate) use scan::{ScannedFrame, Scanner, Source, Step, Stop, evidence_after};
 pub(crate) use segment_header::{
-    ACTIVATION_OFFSET, Activation, ActivationFault, HeaderFault, Prepared, PreviousEnd, decode_activation, decode_prepared,
-    encode_block,
+    ACTIVATION_OFFSET, Activation, ActivationFault, HeaderFault, Prepared, PreviousEnd,
+    decode_activation, decode_prepared, encode_block,
 };
 pub use uuid::Uuid;
 

@@ -16,7 +16,7 @@ use super::control::Epoch;
 use super::field::array_at;
 use super::frame::{FrameFault, FrameHeader, FrameKind, HEADER_LEN};
 use super::verdict::{Behind, StopKind};
-use super::{BatchView, FIRST_FRAME, FRAME_HEADER_LEN, MAX_SEGMENT_SIZE, Rewind, Salt};
+use super::{FIRST_FRAME, FRAME_HEADER_LEN, MAX_SEGMENT_SIZE, Rewind, Salt, batch};
 use crate::lsn::{GRAIN, Lsn};
 
 /// The bytes of one segment.
@@ -29,9 +29,11 @@ pub(crate) trait Source {
 }
 
 /// A segment that lies in memory.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
+#[cfg(test)]
 impl Source for Bytes<'_> {
     fn bytes(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
         let rest = usize::try_from(offset)
@@ -309,7 +311,7 @@ impl ValidFrame {
         };
         let is_sound = match header.kind {
             FrameKind::Record | FrameKind::Aborted => true,
-            FrameKind::Batch => BatchView::new(payload, header.count).is_ok(),
+            FrameKind::Batch => batch::check(payload, header.count).is_ok(),
             FrameKind::Rewind => Rewind::decode(payload, header.lsn).is_ok(),
             FrameKind::Epoch => {
                 frame.epoch = Epoch::decode(payload, header.lsn).ok();

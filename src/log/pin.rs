@@ -31,11 +31,6 @@ impl Pin {
         PinGuard(Arc::clone(&self.0))
     }
 
-    /// How many guards there are at this moment.
-    pub fn guard_count(&self) -> usize {
-        Arc::strong_count(&self.0) - 1
-    }
-
     /// Gives the segment up for reuse, if no guard is left (P2); the segment is out of the registry.
     pub fn try_take(mut self) -> Result<(), Self> {
         let alone = Arc::get_mut(&mut self.0).is_some() || twin::is(Twin::ReuseWhilePinned);

@@ -4,17 +4,24 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use crate::format::{Checksum, DurableDistance, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind};
+use crate::format::{
+    Checksum, DurableDistance, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind,
+};
 use crate::log::{Body, Published, Span};
 use crate::lsn::{GRAIN, Lsn};
-use crate::sys::{Mapping, Populated};
+use crate::sys::Populated;
 
 use super::bytes::Frames;
 use super::salts::Salts;
 
 /// Where a frame's payload begins in its claim.
 const PAYLOAD: usize = 24;
-const _: () = assert!(PAYLOAD as u64 == FRAME_HEADER_LEN, "the payload follows the header");
+const _: () = assert!(
+    PAYLOAD as u64 == FRAME_HEADER_LEN,
+    "the payload follows the header"
+);
+
+const PADDING: [u8; 8] = [0; 8];
 
 /// What a writer says of its frame; position and checksum follow from the claim.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +36,21 @@ pub(crate) struct FrameFields {
 
 impl FrameFields {
     fn header_at(&self, lsn: Lsn) -> FrameHeader {
-        let Self { len, kind, tag, count, durable } = *self;
-        FrameHeader { len, lsn, kind, tag, count, distance: DurableDistance::between(lsn, durable) }
+        let Self {
+            len,
+            kind,
+            tag,
+            count,
+            durable,
+        } = *self;
+        FrameHeader {
+            len,
+            lsn,
+            kind,
+            tag,
+            count,
+            distance: DurableDistance::between(lsn, durable),
+        }
     }
 }
 
@@ -47,7 +67,13 @@ pub(crate) struct Segment {
 
 impl Segment {
     pub(crate) fn new(id: u32, size: u64, frames: Frames, salts: Salts) -> Arc<Self> {
-        Arc::new(Self { id, size, frames, salts, seal: OnceLock::new() })
+        Arc::new(Self {
+            id,
+            size,
+            frames,
+            salts,
+            seal: OnceLock::new(),
+        })
     }
 
     /// Notes where the frames end; before the tail moves on.
@@ -71,10 +97,6 @@ impl Segment {
         &self.frames
     }
 
-    pub(crate) fn mapping(&self) -> &Arc<Mapping> {
-        self.frames.mapping()
-    }
-
     /// Writes a whole frame into the span. `checksum` sums the parts in order.
     #[inline]
     pub(crate) fn write(
@@ -91,14 +113,16 @@ impl Segment {
             at += part.len();
         }
         // Nothing of an earlier life stays behind the payload.
-        const ZEROS: [u8; 8] = [0; 8];
-        self.frames.fill(span, at, &ZEROS[..at.next_multiple_of(8) - at]);
+        self.frames
+            .fill(span, at, &PADDING[..at.next_multiple_of(8) - at]);
         self.write_header(span, fields, checksum);
     }
 
     #[inline]
     fn write_header(&self, span: &mut Span, fields: &FrameFields, checksum: Checksum) {
-        let header = fields.header_at(span.lsn()).encode(checksum, self.salts.last());
+        let header = fields
+            .header_at(span.lsn())
+            .encode(checksum, self.salts.last());
         self.frames.fill(span, 0, &header);
     }
 
@@ -128,7 +152,11 @@ impl Segment {
 
     /// Makes the frames from `range.start` up to `range.end` durable, and the first block with the first frame.
     pub(crate) fn sync(&self, range: Range<u64>) -> io::Result<()> {
-        let start = if range.start <= FIRST_FRAME { 0 } else { range.start };
+        let start = if range.start <= FIRST_FRAME {
+            0
+        } else {
+            range.start
+        };
         self.frames.sync(start..range.end)
     }
 
@@ -158,7 +186,13 @@ impl Body for Segment {
     fn abort(&self, span: &mut Span) {
         let len = u32::try_from(span_len(span) - PAYLOAD).unwrap_or(u32::MAX);
         let durable = Lsn::at(span.lsn().segment(), 0);
-        let fields = FrameFields { len, kind: FrameKind::Aborted, tag: 0, count: 0, durable };
+        let fields = FrameFields {
+            len,
+            kind: FrameKind::Aborted,
+            tag: 0,
+            count: 0,
+            durable,
+        };
         self.write_header(span, &fields, Checksum::EMPTY);
     }
 }

@@ -13,7 +13,10 @@
 //! * B3. [`Held::bytes`] reads below a [`Published`] bound only, where every span is filled and given up (C2), and while a
 //!   guard keeps the segment from becoming an `Exclusive` again (P2).
 
-#![expect(unsafe_code, reason = "turns a claim into bytes; see the invariants above")]
+#![expect(
+    unsafe_code,
+    reason = "turns a claim into bytes; see the invariants above"
+)]
 
 use std::io;
 use std::ops::Range;
@@ -76,25 +79,16 @@ impl Frames {
     /// If they do not fit into it.
     #[inline]
     pub(super) fn fill(&self, span: &mut Span, at: usize, bytes: &[u8]) {
-        let base = self.check(span, at, bytes.len());
+        let base = check(span, at, bytes.len());
         // SAFETY: the bytes lie within the span, which is borrowed mutably (B2).
         unsafe { self.0.store(base + at, bytes) }
     }
 
     /// What the span holds from `range` on, as far as its owner has filled it.
     pub(super) fn filled<'a>(&'a self, span: &'a mut Span, range: Range<usize>) -> &'a [u8] {
-        let base = self.check(span, range.start, range.len());
+        let base = check(span, range.start, range.len());
         // SAFETY: the bytes lie within the span, which stays borrowed as long as they are (B2).
         unsafe { self.0.bytes(base + range.start..base + range.end) }
-    }
-
-    #[inline]
-    fn check(&self, span: &Span, at: usize, len: usize) -> usize {
-        let room = usize_of(u64::from(span.grains()) * GRAIN);
-        assert!(at <= room && len <= room - at, "a store beyond its claim");
-        let base = span.lsn().offset();
-        assert!(base >= FIRST_FRAME, "a claim on a segment's first block");
-        usize_of(base)
     }
 
     /// Makes the pages that the range touches durable.
@@ -107,6 +101,16 @@ impl Frames {
     }
 }
 
+/// Where the span begins, if `len` bytes at `at` lie in it.
+#[inline]
+fn check(span: &Span, at: usize, len: usize) -> usize {
+    let room = usize_of(u64::from(span.grains()) * GRAIN);
+    assert!(at <= room && len <= room - at, "a store beyond its claim");
+    let base = span.lsn().offset();
+    assert!(base >= FIRST_FRAME, "a claim on a segment's first block");
+    usize_of(base)
+}
+
 /// A segment that is kept from being reused.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
@@ -117,7 +121,10 @@ pub(crate) struct Held {
 impl Held {
     /// The registry makes these, under its lock.
     pub(super) fn new(segment: Arc<Segment>, guard: PinGuard) -> Self {
-        Self { segment, _guard: guard }
+        Self {
+            segment,
+            _guard: guard,
+        }
     }
 
     pub(crate) fn segment(&self) -> &Segment {
@@ -131,7 +138,12 @@ impl Held {
             return None;
         }
         // SAFETY: below the published bound nothing is stored while the guard lives (B3).
-        Some(unsafe { self.segment.frames().0.bytes(usize_of(range.start)..usize_of(range.end)) })
+        Some(unsafe {
+            self.segment
+                .frames()
+                .0
+                .bytes(usize_of(range.start)..usize_of(range.end))
+        })
     }
 }
 

@@ -40,10 +40,20 @@ struct State {
 
 impl CookieFile {
     /// Makes the `COOKIE` of a new log whose first frame will stand at `head`.
-    pub(crate) fn create(directory: &Directory, uuid: Uuid, boot: [u8; 16], head: Lsn) -> Result<()> {
+    pub(crate) fn create(
+        directory: &Directory,
+        uuid: Uuid,
+        boot: [u8; 16],
+        head: Lsn,
+    ) -> Result<()> {
         let mut bytes = vec![0; usize::try_from(COOKIE_SIZE).unwrap_or(0)];
         for kind in [SlotKind::Durable, SlotKind::Head] {
-            let slot = Slot { generation: 1, lsn: head, uuid, boot };
+            let slot = Slot {
+                generation: 1,
+                lsn: head,
+                uuid,
+                boot,
+            };
             let at = usize::try_from(cookie::slot_offset(kind, 1)).unwrap_or(0);
             let encoded = slot.encode(kind);
             bytes[at..at + encoded.len()].copy_from_slice(&encoded);
@@ -52,11 +62,18 @@ impl CookieFile {
     }
 
     /// Opens the `COOKIE` that was read as `known`.
-    pub(crate) fn open(directory: &Directory, uuid: Uuid, boot: [u8; 16], known: &Cookie) -> Result<Self> {
+    pub(crate) fn open(
+        directory: &Directory,
+        uuid: Uuid,
+        boot: [u8; 16],
+        known: &Cookie,
+    ) -> Result<Self> {
         let path = directory.file(name::COOKIE);
         let file = directory.open(name::COOKIE, Access::Write)?;
         let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
-        let mapping = file.map(size).map_err(|error| Error::io("cannot map COOKIE", &path, error))?;
+        let mapping = file
+            .map(size)
+            .map_err(|error| Error::io("cannot map COOKIE", &path, error))?;
         let bytes = Exclusive::fresh(mapping);
         let generation = |slot: Option<Slot>| slot.map_or(0, |slot| slot.generation);
         let state = State {
@@ -66,7 +83,11 @@ impl CookieFile {
             head_generation: generation(known.head),
             bytes,
         };
-        Ok(Self { path, mapping: Arc::clone(state.bytes.mapping()), state: Mutex::new(state) })
+        Ok(Self {
+            path,
+            mapping: Arc::clone(state.bytes.mapping()),
+            state: Mutex::new(state),
+        })
     }
 
     /// Notes that everything below `lsn` is durable (J1).
@@ -111,7 +132,12 @@ impl CookieFile {
 
 impl State {
     fn store(&mut self, kind: SlotKind, generation: u64, lsn: Lsn) {
-        let slot = Slot { generation, lsn, uuid: self.uuid, boot: self.boot };
+        let slot = Slot {
+            generation,
+            lsn,
+            uuid: self.uuid,
+            boot: self.boot,
+        };
         let at = usize::try_from(cookie::slot_offset(kind, generation)).unwrap_or(0);
         self.bytes.store(at, &slot.encode(kind));
     }

@@ -42,7 +42,9 @@ impl Directory {
 
     pub(crate) fn open(&self, name: &str, access: Access) -> Result<Arc<dyn DiskFile>> {
         let path = self.file(name);
-        self.disk.open(&path, access).map_err(|error| Error::io("cannot open a file of the log", &path, error))
+        self.disk
+            .open(&path, access)
+            .map_err(|error| Error::io("cannot open a file of the log", &path, error))
     }
 
     pub(crate) fn list(&self) -> Result<Vec<OsString>> {
@@ -53,7 +55,13 @@ impl Directory {
     /// Makes the names in the directory durable.
     pub(crate) fn sync(&self) -> Result<()> {
         let sync = self.disk.sync_dir(&self.path);
-        sync.map_err(|error| Error::io("cannot make the names in the directory durable", &self.path, error))
+        sync.map_err(|error| {
+            Error::io(
+                "cannot make the names in the directory durable",
+                &self.path,
+                error,
+            )
+        })
     }
 
     /// Makes the directory's own name durable.
@@ -64,7 +72,13 @@ impl Directory {
             None => return Ok(()),
         };
         let sync = self.disk.sync_dir(parent);
-        sync.map_err(|error| Error::io("cannot make the name of the log's directory durable", parent, error))
+        sync.map_err(|error| {
+            Error::io(
+                "cannot make the name of the log's directory durable",
+                parent,
+                error,
+            )
+        })
     }
 
     /// Removes the file `name`; one that is gone is no error.
@@ -78,16 +92,32 @@ impl Directory {
         }
     }
 
+    /// Removes the file `name` and gives its blocks back, although an idle appender may still have it mapped.
+    pub(crate) fn remove_and_free(&self, name: &str) -> Result<()> {
+        let path = self.file(name);
+        let file = self.open(name, Access::Write)?;
+        file.truncate(0)
+            .map_err(|error| Error::io("cannot empty a file of the log", &path, error))?;
+        self.remove(name)
+    }
+
     /// Makes the file `name` with `bytes`, so that it is there whole and durable or not at all.
     pub(crate) fn publish(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let made = name::unfinished(name);
         self.remove(&made)?;
         let path = self.file(&made);
         let fail = |what| move |error| Error::io(what, &self.file(name), error);
-        let file = self.disk.create(&path).map_err(fail("cannot create a file of the log"))?;
-        file.write_at(0, bytes).map_err(fail("cannot write a file of the log"))?;
-        file.sync().map_err(fail("cannot make a file of the log durable"))?;
-        self.disk.rename(&path, &self.file(name)).map_err(fail("cannot rename a file of the log"))?;
+        let file = self
+            .disk
+            .create(&path)
+            .map_err(fail("cannot create a file of the log"))?;
+        file.write_at(0, bytes)
+            .map_err(fail("cannot write a file of the log"))?;
+        file.sync()
+            .map_err(fail("cannot make a file of the log durable"))?;
+        self.disk
+            .rename(&path, &self.file(name))
+            .map_err(fail("cannot rename a file of the log"))?;
         self.sync()
     }
 }

@@ -39,7 +39,9 @@ pub(crate) fn unfinished(name: &str) -> String {
 impl Name {
     /// What `name` stands for; only the exact spelling counts.
     pub(crate) fn parse(name: &OsStr) -> Self {
-        let Some(name) = name.to_str() else { return Self::Foreign };
+        let Some(name) = name.to_str() else {
+            return Self::Foreign;
+        };
         match name {
             LOCK => Self::Lock,
             MANIFEST => Self::Manifest,
@@ -50,11 +52,22 @@ impl Name {
 
     fn parse_segment(name: &str) -> Self {
         if let Some(finished) = name.strip_suffix(UNFINISHED) {
-            let ours = !matches!(Self::parse(OsStr::new(finished)), Self::Foreign | Self::Unfinished | Self::Lock);
-            return if ours { Self::Unfinished } else { Self::Foreign };
+            let ours = !matches!(
+                Self::parse(OsStr::new(finished)),
+                Self::Foreign | Self::Unfinished | Self::Lock
+            );
+            return if ours {
+                Self::Unfinished
+            } else {
+                Self::Foreign
+            };
         }
-        let id = name.strip_suffix(SEGMENT).filter(|id| id.len() == DIGITS && id.bytes().all(|b| b.is_ascii_digit()));
-        let id = id.and_then(|id| id.parse::<u64>().ok()).and_then(|id| u32::try_from(id).ok());
+        let id = name
+            .strip_suffix(SEGMENT)
+            .filter(|id| id.len() == DIGITS && id.bytes().all(|b| b.is_ascii_digit()));
+        let id = id
+            .and_then(|id| id.parse::<u64>().ok())
+            .and_then(|id| u32::try_from(id).ok());
         id.filter(|id| *id > 0).map_or(Self::Foreign, Self::Segment)
     }
 }
@@ -80,10 +93,22 @@ mod tests {
 
     #[test]
     fn only_the_exact_spelling_is_ours() {
-        for name in ["42.seg", "00000000000000000000.seg", "00000000004294967296.seg", "+0000000000000000042.seg"] {
+        for name in [
+            "42.seg",
+            "00000000000000000000.seg",
+            "00000000004294967296.seg",
+            "+0000000000000000042.seg",
+        ] {
             assert_eq!(parse(name), Name::Foreign, "{name}");
         }
-        for name in ["lock", "LOCK.new", "MANIFEST.new.new", "notes.txt", "00000000000000000042.seg ", ".new"] {
+        for name in [
+            "lock",
+            "LOCK.new",
+            "MANIFEST.new.new",
+            "notes.txt",
+            "00000000000000000042.seg ",
+            ".new",
+        ] {
             assert_eq!(parse(name), Name::Foreign, "{name}");
         }
     }

@@ -36,7 +36,11 @@ impl Prefaulter {
     /// Brings in what is missing ahead of `tail`, which lies in `segment`.
     pub(crate) fn tick(&mut self, tail: Lsn, segment: &Segment) -> io::Result<Tick> {
         if self.segment != segment.id() {
-            *self = Self { segment: segment.id(), done: tail.offset().max(FIRST_FRAME), last: tail.offset() };
+            *self = Self {
+                segment: segment.id(),
+                done: tail.offset().max(FIRST_FRAME),
+                last: tail.offset(),
+            };
         }
         let moved = tail.offset().saturating_sub(self.last);
         self.last = tail.offset();

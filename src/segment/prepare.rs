@@ -51,7 +51,12 @@ pub(crate) struct Mold {
 
 impl Mold {
     fn prepared(&self, id: u32) -> Prepared {
-        Prepared { uuid: self.uuid, segment: id, size: self.size, incompat: 0 }
+        Prepared {
+            uuid: self.uuid,
+            segment: id,
+            size: self.size,
+            incompat: 0,
+        }
     }
 
     fn size(&self) -> usize {
@@ -69,20 +74,28 @@ impl Mold {
         self.directory.remove(&made)?;
         self.create_as(id, &made).inspect_err(|_| {
             // The first error is the one to report; a file that stays is reclaimed at the next open.
-            let _ = self.directory.remove(&made);
+            drop(self.directory.remove(&made));
         })
     }
 
     fn create_as(&self, id: u32, made: &str) -> Result<Ready> {
         let path = self.directory.file(made);
-        let file = self.directory.disk().create(&path).map_err(self.failed("cannot create a segment", id))?;
-        file.allocate(self.size).map_err(self.failed("cannot allocate a segment", id))?;
-        let mapping = file.map(self.size()).map_err(self.failed("cannot map a segment", id))?;
+        let file = self
+            .directory
+            .disk()
+            .create(&path)
+            .map_err(self.failed("cannot create a segment", id))?;
+        file.allocate(self.size)
+            .map_err(self.failed("cannot allocate a segment", id))?;
+        let mapping = file
+            .map(self.size())
+            .map_err(self.failed("cannot map a segment", id))?;
         let mut bytes = Exclusive::fresh(mapping);
         write_every_page(&mut bytes).map_err(self.failed("cannot fill a segment", id))?;
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
-        file.sync().map_err(self.failed("cannot make a new segment durable", id))?;
+        file.sync()
+            .map_err(self.failed("cannot make a new segment durable", id))?;
         self.name(id, made)?;
         self.ready(prepared, bytes, None)
     }
@@ -96,7 +109,10 @@ impl Mold {
         };
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
-        bytes.mapping().sync(0..PAGE).map_err(self.failed("cannot make the header of a reused segment durable", id))?;
+        bytes
+            .mapping()
+            .sync(0..PAGE)
+            .map_err(self.failed("cannot make the header of a reused segment durable", id))?;
         if old.id != id {
             self.name(id, &named)?;
         }
@@ -105,37 +121,52 @@ impl Mold {
 
     fn map_existing(&self, id: u32) -> Result<Exclusive> {
         let file = self.directory.open(&name::segment(id), Access::Write)?;
-        let mapping = file.map(self.size()).map_err(self.failed("cannot map a segment", id))?;
+        let mapping = file
+            .map(self.size())
+            .map_err(self.failed("cannot map a segment", id))?;
         Ok(Exclusive::fresh(mapping))
     }
 
     /// Takes a segment that an earlier process made ready and never activated: its name and bytes need not be durable.
     pub(crate) fn adopt(&self, id: u32, file: &dyn DiskFile) -> Result<Ready> {
-        file.sync().map_err(self.failed("cannot make a ready segment durable", id))?;
-        let mapping = file.map(self.size()).map_err(self.failed("cannot map a segment", id))?;
+        file.sync()
+            .map_err(self.failed("cannot make a ready segment durable", id))?;
+        let mapping = file
+            .map(self.size())
+            .map_err(self.failed("cannot map a segment", id))?;
         self.ready(self.prepared(id), Exclusive::fresh(mapping), None)
     }
 
     /// Takes a segment that an abandoned future activated: its activation is cleared, durably, before it can be used.
     pub(crate) fn reset(&self, id: u32, file: &dyn DiskFile) -> Result<Ready> {
-        let mapping = file.map(self.size()).map_err(self.failed("cannot map a segment", id))?;
+        let mapping = file
+            .map(self.size())
+            .map_err(self.failed("cannot map a segment", id))?;
         let mut bytes = Exclusive::fresh(mapping);
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
-        file.sync().map_err(self.failed("cannot make a reset segment durable", id))?;
+        file.sync()
+            .map_err(self.failed("cannot make a reset segment durable", id))?;
         self.ready(prepared, bytes, None)
     }
 
     fn name(&self, id: u32, from: &str) -> Result<()> {
         let (from, to) = (self.directory.file(from), self.directory.segment(id));
-        self.directory.disk().rename(&from, &to).map_err(self.failed("cannot name a segment", id))?;
+        self.directory
+            .disk()
+            .rename(&from, &to)
+            .map_err(self.failed("cannot name a segment", id))?;
         self.directory.sync()
     }
 
     fn ready(&self, prepared: Prepared, bytes: Exclusive, old: Option<&Salts>) -> Result<Ready> {
         warm(bytes.mapping());
         let salt = self.draw_salt(|salt| old.is_none_or(|old| old.differ_from(salt)))?;
-        Ok(Ready { prepared, bytes, salt })
+        Ok(Ready {
+            prepared,
+            bytes,
+            salt,
+        })
     }
 
     /// A salt that `fits`, which hardly any does not.
@@ -158,7 +189,9 @@ fn write_every_page(bytes: &mut Exclusive) -> io::Result<()> {
         let end = (start + STEP).min(size);
         let populated = bytes.mapping().populate_write(start..end)?;
         if populated == Populated::Unsupported {
-            (start..end).step_by(PAGE).for_each(|page| bytes.store(page, &[0]));
+            (start..end)
+                .step_by(PAGE)
+                .for_each(|page| bytes.store(page, &[0]));
         }
     }
     Ok(())
@@ -166,5 +199,5 @@ fn write_every_page(bytes: &mut Exclusive) -> io::Result<()> {
 
 /// Makes the first pages writable again after the sync write-protected them. Advice only.
 fn warm(mapping: &Mapping) {
-    let _ = mapping.populate_write(0..mapping.size().min(WARM));
+    drop(mapping.populate_write(0..mapping.size().min(WARM)));
 }

@@ -55,34 +55,41 @@ pub(crate) struct Reusable {
 
 impl Registry {
     /// Adds an activated segment.
-    pub(crate) fn insert(&self, segment: Arc<Segment>) {
-        let entry = Entry { pin: Pin::new(), state: State::Warm(Arc::clone(&segment)) };
+    pub(crate) fn insert(&self, segment: &Arc<Segment>) {
+        let entry = Entry {
+            pin: Pin::new(),
+            state: State::Warm(Arc::clone(segment)),
+        };
         self.entries.lock().insert(segment.id(), entry);
     }
 
     /// Adds a segment that ended at `end` and is not needed yet.
     pub(crate) fn insert_cold(&self, id: u32, end: PreviousEnd) {
-        self.entries.lock().insert(id, Entry { pin: Pin::new(), state: State::Cold(end) });
+        self.entries.lock().insert(
+            id,
+            Entry {
+                pin: Pin::new(),
+                state: State::Cold(end),
+            },
+        );
     }
 
     pub(crate) fn count(&self) -> usize {
         self.entries.lock().len()
     }
 
-    /// The lowest segment that readers hold.
-    pub(crate) fn oldest_held(&self) -> Option<u32> {
-        let entries = self.entries.lock();
-        entries.iter().find(|(_, entry)| entry.pin.guard_count() > 0).map(|(id, _)| *id)
-    }
-
     /// The segment `id`, kept from being reused; `None` if it was discarded or never was.
     pub(crate) fn hold(&self, id: u32, directory: &Directory, size: u64) -> Result<Option<Held>> {
         let mut entries = self.entries.lock();
-        let Some(entry) = entries.get_mut(&id) else { return Ok(None) };
+        let Some(entry) = entries.get_mut(&id) else {
+            return Ok(None);
+        };
         if let State::Cold(end) = &entry.state {
             entry.state = State::Warm(warm_up(id, directory, size, end)?);
         }
-        let State::Warm(segment) = &entry.state else { return Ok(None) };
+        let State::Warm(segment) = &entry.state else {
+            return Ok(None);
+        };
         Ok(Some(Held::new(Arc::clone(segment), entry.pin.hold())))
     }
 
@@ -99,7 +106,10 @@ impl Registry {
         let mut entries = self.entries.lock();
         let kept = entries.split_off(&id);
         let taken = std::mem::replace(&mut *entries, kept);
-        taken.into_iter().map(|(id, Entry { pin, state })| Retired { id, pin, state }).collect()
+        taken
+            .into_iter()
+            .map(|(id, Entry { pin, state })| Retired { id, pin, state })
+            .collect()
     }
 }
 
@@ -111,7 +121,10 @@ impl Retired {
             return Err(Self { id, pin, state });
         }
         let mapped = match state {
-            State::Warm(segment) => Some((Exclusive::of_retired(segment.frames()), segment.salts().clone())),
+            State::Warm(segment) => Some((
+                Exclusive::of_retired(segment.frames()),
+                segment.salts().clone(),
+            )),
             State::Cold(_) => None,
         };
         Ok(Reusable { id, mapped })
@@ -127,15 +140,24 @@ fn warm_up(id: u32, directory: &Directory, size: u64, end: &PreviousEnd) -> Resu
     };
     let file = directory.open(&name::segment(id), Access::Write)?;
     let mut block = vec![0; 4096];
-    file.read_at(0, &mut block).map_err(io("cannot read the header of a segment"))?;
-    let prepared = decode_prepared(&block).ok().filter(|prepared| prepared.segment == id && prepared.size == size);
+    file.read_at(0, &mut block)
+        .map_err(io("cannot read the header of a segment"))?;
+    let prepared = decode_prepared(&block)
+        .ok()
+        .filter(|prepared| prepared.segment == id && prepared.size == size);
     let activation = prepared.and_then(|prepared| decode_activation(&block, &prepared).ok());
     let activation = activation.ok_or_else(|| {
-        Error::new(ErrorKind::Corrupt, "the header of a segment is damaged").at_path(&path).at_segment(id)
+        Error::new(ErrorKind::Corrupt, "the header of a segment is damaged")
+            .at_path(&path)
+            .at_segment(id)
     })?;
-    let mut source = FileSource::new(Arc::clone(&file), size).map_err(io("cannot read a segment"))?;
-    let salts = Salts::read_back(&mut source, &activation, end).map_err(|error| error.at_path(&path))?;
-    let mapping = file.map(usize::try_from(size).unwrap_or(usize::MAX)).map_err(io("cannot map a segment"))?;
+    let mut source =
+        FileSource::new(Arc::clone(&file), size).map_err(io("cannot read a segment"))?;
+    let salts =
+        Salts::read_back(&mut source, &activation, end).map_err(|error| error.at_path(&path))?;
+    let mapping = file
+        .map(usize::try_from(size).unwrap_or(usize::MAX))
+        .map_err(io("cannot map a segment"))?;
     let segment = Segment::new(id, size, Exclusive::fresh(mapping).share(), salts);
     segment.seal(end.seal);
     Ok(segment)

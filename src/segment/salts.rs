@@ -8,7 +8,8 @@ use std::io;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
-    Activation, Checksum, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, PreviousEnd, Salt, Source,
+    Activation, Checksum, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader,
+    FrameKind, PreviousEnd, Salt, Source,
 };
 use crate::lsn::Lsn;
 
@@ -23,7 +24,10 @@ pub(crate) struct Salts {
 impl Salts {
     /// Those of a segment without an epoch.
     pub(crate) fn of_activation(salt: Salt) -> Self {
-        Self { ruled: vec![(FIRST_FRAME, salt)], last_epoch: None }
+        Self {
+            ruled: vec![(FIRST_FRAME, salt)],
+            last_epoch: None,
+        }
     }
 
     /// Notes an epoch frame at `offset` that puts `salt` in force from `end` on.
@@ -74,7 +78,10 @@ impl Salts {
         }
         ruled.push((FIRST_FRAME, salt));
         ruled.reverse();
-        Ok(Self { ruled, last_epoch: end.last_epoch })
+        Ok(Self {
+            ruled,
+            last_epoch: end.last_epoch,
+        })
     }
 }
 
@@ -87,7 +94,9 @@ fn read_epoch<S: Source>(source: &mut S, segment: u32, offset: u64, salt: Salt) 
     if room < EPOCH_FRAME_SIZE || offset < FIRST_FRAME {
         return Err(bad());
     }
-    let frame = source.bytes(offset, 64).map_err(|error| unreadable(segment, offset, error))?;
+    let frame = source
+        .bytes(offset, 64)
+        .map_err(|error| unreadable(segment, offset, error))?;
     let (head, payload) = frame.split_at(usize::try_from(FRAME_HEADER_LEN).unwrap_or(24));
     let head: &[u8; 24] = head.try_into().map_err(|_| bad())?;
     let header = FrameHeader::decode(head, at, room).map_err(|_| bad())?;
@@ -98,11 +107,19 @@ fn read_epoch<S: Source>(source: &mut S, segment: u32, offset: u64, salt: Salt) 
 }
 
 fn broken(segment: u32, offset: u64) -> Error {
-    Error::new(ErrorKind::Corrupt, "the chain of salts of a segment is broken").at_segment(segment).at_offset(offset)
+    Error::new(
+        ErrorKind::Corrupt,
+        "the chain of salts of a segment is broken",
+    )
+    .at_segment(segment)
+    .at_offset(offset)
 }
 
 fn unreadable(segment: u32, offset: u64, error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, "cannot read an epoch frame").at_segment(segment).at_offset(offset).caused_by(error)
+    Error::new(ErrorKind::Io, "cannot read an epoch frame")
+        .at_segment(segment)
+        .at_offset(offset)
+        .caused_by(error)
 }
 
 #[cfg(test)]
@@ -114,7 +131,10 @@ mod tests {
         let (a, b) = (Salt::new(1), Salt::new(2));
         let mut salts = Salts::of_activation(a);
         salts.push_epoch(4160, 4224, b);
-        assert_eq!([4096, 4152, 4160, 4216].map(|offset| salts.at(offset)), [a; 4]);
+        assert_eq!(
+            [4096, 4152, 4160, 4216].map(|offset| salts.at(offset)),
+            [a; 4]
+        );
         assert_eq!([4224, 9000].map(|offset| salts.at(offset)), [b; 2]);
         assert_eq!((salts.last(), salts.last_epoch()), (b, Some(4160)));
     }

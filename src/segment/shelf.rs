@@ -72,10 +72,6 @@ impl Shelf {
         }
     }
 
-    pub(crate) fn mold(&self) -> &Mold {
-        &self.mold
-    }
-
     pub(crate) fn ready_count(&self) -> usize {
         self.ready.len()
     }
@@ -91,9 +87,13 @@ impl Shelf {
     /// Puts a segment that an earlier process made ready onto the shelf.
     pub(crate) fn adopt(&self, ready: Ready) {
         let mut next_id = self.next_id.lock();
-        debug_assert_eq!(Some(ready.prepared.segment), *next_id, "ids are contiguous (H1)");
+        debug_assert_eq!(
+            Some(ready.prepared.segment),
+            *next_id,
+            "ids are contiguous (H1)"
+        );
         *next_id = ready.prepared.segment.checked_add(1);
-        let _ = self.ready.push(ready);
+        self.push_ready(ready);
     }
 
     /// Takes files whose records are discarded; the head beyond them is durable (H3).
@@ -127,20 +127,33 @@ impl Shelf {
     ///
     /// # Errors
     /// Of a kind that says what to do: `NoSpace` can be tried again, any other ends the log.
-    pub(crate) fn prepare(&self, target: usize, registry: &Registry, counters: &Counters) -> Result<Preparation> {
+    pub(crate) fn prepare(
+        &self,
+        target: usize,
+        registry: &Registry,
+        counters: &Counters,
+    ) -> Result<Preparation> {
         let mut next_id = self.next_id.lock();
         self.unpin();
         if self.ready.len() >= target.min(QUEUE_SIZE) {
             return Ok(Preparation::Enough);
         }
-        let Some(id) = *next_id else { return Ok(Preparation::Exhausted) };
+        let Some(id) = *next_id else {
+            return Ok(Preparation::Exhausted);
+        };
         let ready = if let Some(file) = self.reusable.pop() {
             let old = file.id;
-            let ready = self.mold.reuse(id, file).inspect_err(|_| self.reclaim(old))?;
+            let ready = self
+                .mold
+                .reuse(id, file)
+                .inspect_err(|_| self.reclaim(old))?;
             counters.reused_segments.add(1);
             ready
         } else {
-            if self.max_segments.is_some_and(|max| self.file_count(registry) >= max) {
+            if self
+                .max_segments
+                .is_some_and(|max| self.file_count(registry) >= max)
+            {
                 return Ok(Preparation::AtLimit);
             }
             let ready = self.mold.create(id)?;
@@ -148,12 +161,19 @@ impl Shelf {
             ready
         };
         *next_id = id.checked_add(1);
-        let _ = self.ready.push(ready);
+        self.push_ready(ready);
         Ok(Preparation::Made)
     }
 
+    fn push_ready(&self, ready: Ready) {
+        // The queue is larger than any target, and this is the only place that pushes (H2).
+        let full = self.ready.push(ready).is_err();
+        debug_assert!(!full, "the ready queue overflowed");
+    }
+
     fn file_count(&self, registry: &Registry) -> u64 {
-        (registry.count() + self.ready.len() + self.reusable.len() + self.pinned.lock().len()) as u64
+        (registry.count() + self.ready.len() + self.reusable.len() + self.pinned.lock().len())
+            as u64
     }
 
     /// Removes files beyond the `kept` that wait for reuse.
@@ -172,7 +192,7 @@ impl Shelf {
     fn remove(&self, file: Reusable) -> Result<()> {
         let Reusable { id, mapped } = file;
         drop(mapped);
-        self.mold.directory.remove(&name::segment(id))
+        self.mold.directory.remove_and_free(&name::segment(id))
     }
 
     /// Takes the next ready segment and activates it behind `previous`, which was sealed at `sealed`. Called under the
@@ -180,17 +200,33 @@ impl Shelf {
     ///
     /// # Errors
     /// `OutOfResources` when every id has been used.
-    pub(crate) fn activate(&self, sealed: Lsn, previous: &Segment, durable: Lsn) -> Result<Option<Arc<Segment>>> {
+    pub(crate) fn activate(
+        &self,
+        sealed: Lsn,
+        previous: &Segment,
+        durable: Lsn,
+    ) -> Result<Option<Arc<Segment>>> {
         if sealed.segment() == u32::MAX {
-            return Err(Error::new(ErrorKind::OutOfResources, "every segment id has been used")
-                .at_segment(u32::MAX)
-                .advise("copy the log into a new one"));
+            return Err(
+                Error::new(ErrorKind::OutOfResources, "every segment id has been used")
+                    .at_segment(u32::MAX)
+                    .advise("copy the log into a new one"),
+            );
         }
         let salts = previous.salts();
-        let end = PreviousEnd { seal: sealed.offset(), salt: salts.last(), last_epoch: salts.last_epoch() };
-        let Some(ready) = self.ready.pop() else { return Ok(None) };
+        let end = PreviousEnd {
+            seal: sealed.offset(),
+            salt: salts.last(),
+            last_epoch: salts.last_epoch(),
+        };
+        let Some(ready) = self.ready.pop() else {
+            return Ok(None);
+        };
         if ready.prepared.segment != sealed.segment() + 1 {
-            return Err(Error::new(ErrorKind::Internal, "the ready queue is out of order").at_segment(sealed.segment()));
+            return Err(
+                Error::new(ErrorKind::Internal, "the ready queue is out of order")
+                    .at_segment(sealed.segment()),
+            );
         }
         previous.seal(sealed.offset());
         Ok(Some(activate(ready, Some(end), Some(durable))))
@@ -208,9 +244,23 @@ impl Shelf {
 }
 
 fn activate(ready: Ready, previous: Option<PreviousEnd>, durable: Option<Lsn>) -> Arc<Segment> {
-    let Ready { prepared, mut bytes, salt } = ready;
-    let activation = Activation { salt, segment: prepared.segment, previous, durable };
+    let Ready {
+        prepared,
+        mut bytes,
+        salt,
+    } = ready;
+    let activation = Activation {
+        salt,
+        segment: prepared.segment,
+        previous,
+        durable,
+    };
     let at = usize::try_from(ACTIVATION_OFFSET).unwrap_or(512);
     bytes.store(at, &activation.encode(&prepared));
-    Segment::new(prepared.segment, prepared.size, bytes.share(), Salts::of_activation(salt))
+    Segment::new(
+        prepared.segment,
+        prepared.size,
+        bytes.share(),
+        Salts::of_activation(salt),
+    )
 }

@@ -26,7 +26,12 @@ impl FileSource {
     /// The first `size` bytes of `file`.
     pub(crate) fn new(file: Arc<dyn DiskFile>, size: u64) -> io::Result<Self> {
         file.advise_random()?;
-        Ok(Self { file, size, window: Vec::new(), begin: 0 })
+        Ok(Self {
+            file,
+            size,
+            window: Vec::new(),
+            begin: 0,
+        })
     }
 
     fn covers(&self, offset: u64, len: usize) -> bool {
@@ -39,7 +44,11 @@ impl FileSource {
         self.begin = offset;
         let read = self.file.read_at(offset, &mut self.window)?;
         self.window.truncate(read);
-        if read < len { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        if read < len {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -63,6 +72,6 @@ impl Source for FileSource {
 impl Drop for FileSource {
     fn drop(&mut self) {
         // Advice: a cache that stays is no error.
-        let _ = self.file.drop_cache();
+        drop(self.file.drop_cache());
     }
 }

@@ -144,18 +144,7 @@ impl Mapping {
     /// # Errors
     /// `EFAULT` where a store would raise `SIGBUS`: no space, a cut file, a bad sector; `EHWPOISON` for bad memory.
     pub fn populate_write(&self, range: Range<usize>) -> io::Result<Populated> {
-        self.populate(range, Advice::PopulateWrite)
-    }
-
-    /// Makes all pages that `range` touches present, so that reading them is no fault.
-    ///
-    /// # Errors
-    /// `EFAULT` where a read would raise `SIGBUS`: a cut file, a bad sector.
-    pub fn populate_read(&self, range: Range<usize>) -> io::Result<Populated> {
-        self.populate(range, Advice::PopulateRead)
-    }
-
-    fn populate(&self, range: Range<usize>, advice: Advice) -> io::Result<Populated> {
+        let advice = Advice::PopulateWrite;
         let len = self.check_range(&range);
         match &self.memory {
             Memory::Real(_) if len == 0 => Ok(Populated::Done),
@@ -164,20 +153,6 @@ impl Mapping {
             }
             #[cfg(feature = "fault")]
             Memory::Simulated(image) => image.populate(),
-        }
-    }
-
-    /// How many of the pages that `range` touches are in memory. Pages of the machine, not of [`PAGE_SIZE`](super::PAGE_SIZE).
-    ///
-    /// # Errors
-    /// Those of `mincore`.
-    pub fn resident(&self, range: Range<usize>) -> io::Result<usize> {
-        let len = self.check_range(&range);
-        match &self.memory {
-            Memory::Real(_) if len == 0 => Ok(0),
-            Memory::Real(map) => resident(map, &range),
-            #[cfg(feature = "fault")]
-            Memory::Simulated(image) => image.resident(&range),
         }
     }
 
@@ -236,26 +211,6 @@ fn populated(result: io::Result<()>) -> io::Result<Populated> {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(Populated::Unsupported),
         Err(error) => Err(error),
     }
-}
-
-fn resident(map: &MmapRaw, range: &Range<usize>) -> io::Result<usize> {
-    let page = machine_page_size();
-    let start = range.start - range.start % page;
-    let mut pages = vec![0_u8; (range.end - start).div_ceil(page)];
-    // SAFETY: `start` lies in the map, M3.
-    let from = unsafe { map.as_mut_ptr().add(start) };
-    // SAFETY: the address is that of a page, and the vector has a byte for each page of the range.
-    let result = unsafe { libc::mincore(from.cast(), range.end - start, pages.as_mut_ptr()) };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(pages.iter().filter(|&&page| page & 1 == 1).count())
-}
-
-fn machine_page_size() -> usize {
-    // SAFETY: the call only returns a number.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).expect("every system has a page size")
 }
 
 #[cfg(test)]
@@ -317,20 +272,6 @@ mod tests {
         let file = RealDisk.open(&scratch.path("file"), Access::Read).unwrap();
         // SAFETY: as above.
         unsafe { file.map(SIZE).unwrap().store(0, b"x") };
-    }
-
-    #[test]
-    fn populated_pages_are_resident() {
-        let scratch = ScratchDir::new();
-        let mapping = file(&scratch).map(SIZE).unwrap();
-        if mapping.populate_write(1..SIZE).unwrap() == Populated::Done {
-            assert_eq!(
-                mapping.resident(1..SIZE).unwrap(),
-                SIZE / machine_page_size()
-            );
-        }
-        mapping.populate_read(0..SIZE).unwrap();
-        assert_eq!(mapping.resident(5..5).unwrap(), 0);
     }
 
     #[test]

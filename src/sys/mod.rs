@@ -19,6 +19,11 @@
 //!
 //! The parts that no disk has - [`futex`], [`random`], [`clock`], [`fork`], [`thread`] - are plain functions beside it.
 
+#![allow(
+    unreachable_pub,
+    reason = "public to embedders' tests as the module `fault`, which a feature brings"
+)]
+
 mod mapping;
 mod real;
 
@@ -41,6 +46,7 @@ pub use random::Random;
 pub use real::RealDisk;
 
 /// The unit in which the page cache writes back, and of the blocks that a commit costs.
+#[cfg(feature = "fault")]
 pub const PAGE_SIZE: usize = 4096;
 
 /// How a file is opened.
@@ -76,15 +82,6 @@ pub enum FileSystem {
     Btrfs,
     /// Any other, by the magic number that `statfs` gives.
     Other(u64),
-}
-
-/// Identity of a file, for finding out whether a name still means the same file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileId {
-    /// The device.
-    pub device: u64,
-    /// The inode on it.
-    pub inode: u64,
 }
 
 /// Names, directories and locks.
@@ -141,9 +138,6 @@ pub trait Lock: Debug + Send + Sync {}
 pub trait DiskFile: Debug + Send + Sync {
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
-
-    /// Which file this is.
-    fn id(&self) -> io::Result<FileId>;
 
     /// Extends the file to `size` bytes and reserves blocks for all of them. New bytes read as zero.
     ///

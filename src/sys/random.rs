@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "getrandom has no wrapper in std")]
 
 use std::io;
+#[cfg(any(test, feature = "fault"))]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A source of random numbers that threads can share.
@@ -12,6 +13,7 @@ pub struct Random(Source);
 #[derive(Debug)]
 enum Source {
     System,
+    #[cfg(any(test, feature = "fault"))]
     Seeded(AtomicU64),
 }
 
@@ -22,6 +24,7 @@ impl Random {
     }
 
     /// A generator that repeats itself for the same `seed`. Not for secrets.
+    #[cfg(any(test, feature = "fault"))]
     pub const fn seeded(seed: u64) -> Self {
         Self(Source::Seeded(AtomicU64::new(seed)))
     }
@@ -33,6 +36,7 @@ impl Random {
     pub fn fill(&self, buffer: &mut [u8]) -> io::Result<()> {
         match &self.0 {
             Source::System => fill_from_kernel(buffer),
+            #[cfg(any(test, feature = "fault"))]
             Source::Seeded(state) => {
                 for chunk in buffer.chunks_mut(8) {
                     chunk.copy_from_slice(&splitmix64(state).to_le_bytes()[..chunk.len()]);
@@ -79,9 +83,11 @@ fn fill_from_kernel(mut buffer: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(any(test, feature = "fault"))]
 /// The distance of splitmix64's states.
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
+#[cfg(any(test, feature = "fault"))]
 /// splitmix64: every state gives its number on its own, so that a counter is all that threads share.
 pub(super) fn splitmix64(state: &AtomicU64) -> u64 {
     // Relaxed: only the number itself is used; no other memory hangs on it.
@@ -90,6 +96,7 @@ pub(super) fn splitmix64(state: &AtomicU64) -> u64 {
         .wrapping_add(GAMMA))
 }
 
+#[cfg(any(test, feature = "fault"))]
 const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

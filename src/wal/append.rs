@@ -33,7 +33,10 @@ impl Shared {
     pub(crate) fn admit(&self, len: usize) -> Result<u32> {
         self.check()?;
         if holds_reservation(self.number) {
-            return Err(Error::new(ErrorKind::InvalidState, "this thread holds a reservation of this log"));
+            return Err(Error::new(
+                ErrorKind::InvalidState,
+                "this thread holds a reservation of this log",
+            ));
         }
         match u32::try_from(len) {
             Ok(len) if len <= self.max_record_len => Ok(len),
@@ -43,9 +46,15 @@ impl Shared {
 
     /// Reserves room for a frame with a payload of `len` bytes.
     #[inline]
-    pub(crate) fn claim<'a>(&'a self, seat: &'a mut Seat<Segment>, len: u32) -> Result<Claim<'a, Segment>> {
+    pub(crate) fn claim<'a>(
+        &'a self,
+        seat: &'a mut Seat<Segment>,
+        len: u32,
+    ) -> Result<Claim<'a, Segment>> {
         let grains = u32::try_from(frame_size(len) / GRAIN).unwrap_or(u32::MAX);
-        self.room.reserve(&self.core, seat, grains, &self.terms()).map_err(|error| self.explain(error))
+        self.room
+            .reserve(&self.core, seat, grains, &self.terms())
+            .map_err(|error| self.explain(error))
     }
 
     /// Appends one frame.
@@ -56,31 +65,75 @@ impl Shared {
         draft: &Draft,
         parts: impl IntoIterator<Item: AsRef<[u8]>>,
     ) -> Result<Range<Lsn>> {
-        let Draft { len, kind, tag, count, checksum } = *draft;
+        let Draft {
+            len,
+            kind,
+            tag,
+            count,
+            checksum,
+        } = *draft;
         let durable = self.gate.durable();
         let mut claim = self.claim(seat, len)?;
-        let fields = FrameFields { len, kind, tag, count, durable };
+        let fields = FrameFields {
+            len,
+            kind,
+            tag,
+            count,
+            durable,
+        };
         claim.fill(|segment, span| segment.write(span, &fields, checksum, parts));
         let end = claim.end();
         Ok(claim.publish()..end)
     }
 
     #[inline]
-    pub(crate) fn append_record(&self, seat: &mut Seat<Segment>, tag: u8, payload: &[u8]) -> Result<Lsn> {
+    pub(crate) fn append_record(
+        &self,
+        seat: &mut Seat<Segment>,
+        tag: u8,
+        payload: &[u8],
+    ) -> Result<Lsn> {
         let len = self.admit(payload.len())?;
-        let draft = Draft { len, kind: FrameKind::Record, tag, count: 0, checksum: Checksum::of(payload) };
+        let draft = Draft {
+            len,
+            kind: FrameKind::Record,
+            tag,
+            count: 0,
+            checksum: Checksum::of(payload),
+        };
         Ok(self.append_frame(seat, &draft, [payload])?.start)
     }
 
-    pub(crate) fn append_parts(&self, seat: &mut Seat<Segment>, parts: &[IoSlice<'_>]) -> Result<Lsn> {
-        let len = parts.iter().map(|part| part.len()).fold(0_usize, usize::saturating_add);
+    pub(crate) fn append_parts(
+        &self,
+        seat: &mut Seat<Segment>,
+        parts: &[IoSlice<'_>],
+    ) -> Result<Lsn> {
+        let len = parts
+            .iter()
+            .map(|part| part.len())
+            .fold(0_usize, usize::saturating_add);
         let len = self.admit(len)?;
-        let checksum = parts.iter().fold(Checksum::EMPTY, |sum, part| sum.then(part));
-        let draft = Draft { len, kind: FrameKind::Record, tag: 0, count: 0, checksum };
-        Ok(self.append_frame(seat, &draft, parts.iter().map(|part| &**part))?.start)
+        let checksum = parts
+            .iter()
+            .fold(Checksum::EMPTY, |sum, part| sum.then(part));
+        let draft = Draft {
+            len,
+            kind: FrameKind::Record,
+            tag: 0,
+            count: 0,
+            checksum,
+        };
+        Ok(self
+            .append_frame(seat, &draft, parts.iter().map(|part| &**part))?
+            .start)
     }
 
-    pub(crate) fn append_records<R: AsRef<[u8]>>(&self, seat: &mut Seat<Segment>, records: &[R]) -> Result<Range<Lsn>> {
+    pub(crate) fn append_records<R: AsRef<[u8]>>(
+        &self,
+        seat: &mut Seat<Segment>,
+        records: &[R],
+    ) -> Result<Range<Lsn>> {
         let lens = records.iter().map(|record| record.as_ref().len());
         let layout = BatchLayout::of(lens).ok_or_else(|| batch_refused(records.len()))?;
         self.admit(layout.len as usize)?;
@@ -92,7 +145,13 @@ impl Shared {
         }
         let parts = || std::iter::once(&directory[..]).chain(records.iter().map(AsRef::as_ref));
         let checksum = parts().fold(Checksum::EMPTY, Checksum::then);
-        let draft = Draft { len: layout.len, kind: FrameKind::Batch, tag: 0, count: layout.count, checksum };
+        let draft = Draft {
+            len: layout.len,
+            kind: FrameKind::Batch,
+            tag: 0,
+            count: layout.count,
+            checksum,
+        };
         self.append_frame(seat, &draft, parts())
     }
 
@@ -100,7 +159,11 @@ impl Shared {
     #[inline]
     pub(crate) fn with_seat<R>(&self, append: impl FnOnce(&mut Seat<Segment>) -> R) -> R {
         let faced = &self.faced[thread_hint() % SLOT_COUNT].0;
-        let mut seat = Seat::borrowed_facing(faced.take().map(|segment: Arc<Segment>| (segment.id(), segment)));
+        let mut seat = Seat::borrowed_facing(
+            faced
+                .take()
+                .map(|segment: Arc<Segment>| (segment.id(), segment)),
+        );
         let result = append(&mut seat);
         faced.store(seat.into_facing().map(|(_, segment)| segment));
         result
@@ -109,13 +172,20 @@ impl Shared {
 
 #[cold]
 fn too_large(len: usize, max: u32) -> Error {
-    Error::new(ErrorKind::TooLarge, format!("a record of {len} bytes exceeds the longest that this log takes, {max}"))
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("a record of {len} bytes exceeds the longest that this log takes, {max}"),
+    )
 }
 
 #[cold]
 fn batch_refused(count: usize) -> Error {
     if count == 0 {
-        return Error::new(ErrorKind::InvalidState, "a batch of no records").advise("append at least one record");
+        return Error::new(ErrorKind::InvalidState, "a batch of no records")
+            .advise("append at least one record");
     }
-    Error::new(ErrorKind::TooLarge, format!("a batch of {count} records exceeds 65,535 records or 4 GiB"))
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("a batch of {count} records exceeds 65,535 records or 4 GiB"),
+    )
 }

@@ -47,10 +47,17 @@ impl Appender {
         shared.check()?;
         let slots = shared.core.slots();
         let index = slots.adopt(SLOT_COUNT - SHARED_SLOTS).ok_or_else(|| {
-            Error::new(ErrorKind::OutOfResources, "the log has as many appenders as it can have")
-                .advise("drop an appender, or use `Wal::append`")
+            Error::new(
+                ErrorKind::OutOfResources,
+                "the log has as many appenders as it can have",
+            )
+            .advise("drop an appender, or use `Wal::append`")
         })?;
-        Ok(Self { wal: wal.clone(), seat: Seat::owned(index), not_send: PhantomData })
+        Ok(Self {
+            wal: wal.clone(),
+            seat: Seat::owned(index),
+            not_send: PhantomData,
+        })
     }
 
     /// The log.
@@ -73,7 +80,9 @@ impl Appender {
     /// As [`Wal::append`].
     #[inline]
     pub fn append_tagged(&mut self, tag: u8, payload: &[u8]) -> Result<Lsn> {
-        self.wal.shared().append_record(&mut self.seat, tag, payload)
+        self.wal
+            .shared()
+            .append_record(&mut self.seat, tag, payload)
     }
 
     /// As [`Wal::append_vectored`].

@@ -13,13 +13,13 @@
 //! A request is a bit, set (Release) and then announced on the thread's word; the thread takes all bits (Acquire) after it
 //! read the word, so none is lost.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::{Preparation, Prefaulter, Tick};
+use crate::segment::{Prefaulter, Preparation, Tick};
 use crate::sync::Mutex;
 use crate::sys::{futex, thread};
 
@@ -44,7 +44,7 @@ pub(crate) enum Staffing {
     /// Threads of the log's own.
     Threads,
     /// Whoever asks.
-    #[cfg_attr(not(feature = "fault"), expect(dead_code, reason = "chosen for the simulated disk"))]
+    #[cfg(feature = "fault")]
     Inline,
 }
 
@@ -73,6 +73,9 @@ const SYNC: u32 = 1;
 const COOKIE: u32 = 2;
 const WISHES: u32 = 4;
 
+/// A thread's name, and what it does until the log ends.
+type Body = (&'static str, fn(&Shared));
+
 /// The threads of a log.
 #[derive(Debug)]
 pub(crate) struct Background {
@@ -100,25 +103,37 @@ impl Background {
 
     /// Starts the threads.
     pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
-        if shared.background.staffing == Staffing::Inline {
+        if shared.background.is_inline() {
             return Ok(());
         }
-        let bodies: [(&str, fn(&Shared)); 3] =
-            [("segwal-prepare", prepare), ("segwal-sync", sync), ("segwal-prefault", prefault)];
+        let bodies: [Body; 3] = [
+            ("segwal-prepare", prepare),
+            ("segwal-sync", sync),
+            ("segwal-prefault", prefault),
+        ];
         let mut threads = shared.background.threads.lock();
         for (name, body) in bodies {
             let shared = Arc::clone(shared);
-            let handle = thread::spawn_background(name, move || guarded(&shared, name, body)).map_err(|error| {
-                Error::new(ErrorKind::OutOfResources, "cannot start a thread of the log").caused_by(error)
-            })?;
+            let handle = thread::spawn_background(name, move || guarded(&shared, name, body))
+                .map_err(|error| {
+                    Error::new(
+                        ErrorKind::OutOfResources,
+                        "cannot start a thread of the log",
+                    )
+                    .caused_by(error)
+                })?;
             threads.push(handle);
         }
         Ok(())
     }
 
+    fn is_inline(&self) -> bool {
+        self.staffing != Staffing::Threads
+    }
+
     /// Asks for something to be done.
     pub(crate) fn request(&self, shared: &Shared, request: Request) {
-        if self.staffing == Staffing::Inline {
+        if self.is_inline() {
             return serve_inline(shared, request);
         }
         match request {
@@ -154,9 +169,12 @@ impl Background {
     pub(crate) fn join(&self) {
         let threads = std::mem::take(&mut *self.threads.lock());
         let me = std::thread::current().id();
-        for thread in threads.into_iter().filter(|thread| thread.thread().id() != me) {
+        for thread in threads
+            .into_iter()
+            .filter(|thread| thread.thread().id() != me)
+        {
             // A panic was turned into poison by the thread itself.
-            let _ = thread.join();
+            drop(thread.join());
         }
     }
 }
@@ -167,7 +185,10 @@ fn guarded(shared: &Shared, name: &str, body: fn(&Shared)) {
     impl Drop for Alive<'_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                self.0.poison(Error::new(ErrorKind::Internal, format!("the thread {} died", self.1)));
+                self.0.poison(Error::new(
+                    ErrorKind::Internal,
+                    format!("the thread {} died", self.1),
+                ));
             }
         }
     }
@@ -178,12 +199,10 @@ fn guarded(shared: &Shared, name: &str, body: fn(&Shared)) {
 /// One request, served by the thread that makes it.
 fn serve_inline(shared: &Shared, request: Request) {
     match request {
-        Request::Prepare => {
-            while matches!(step_prepare(shared), Step::Again) {}
-        }
+        Request::Prepare => while matches!(step_prepare(shared), Step::Again) {},
         Request::Sync => {
             shared.counters.background_syncs.add(1);
-            let _ = shared.make_durable(shared.core.published(), None);
+            drop(shared.make_durable(shared.core.published(), None));
         }
         Request::SyncCookie => sync_cookie(shared),
         Request::Wishes => shared.hooks.grant(shared),
@@ -200,7 +219,9 @@ fn step_prepare(shared: &Shared) -> Step {
     if shared.ending.has_ended() {
         return Step::Wait;
     }
-    let trimmed = shared.shelf.trim(shared.options.preallocate_segments, &shared.counters);
+    let trimmed = shared
+        .shelf
+        .trim(shared.options.preallocate_segments, &shared.counters);
     match trimmed.and_then(|()| shared.prepare()) {
         Ok(Preparation::Made) => Step::Again,
         Ok(Preparation::Enough | Preparation::AtLimit | Preparation::Exhausted) => Step::Wait,
@@ -247,7 +268,7 @@ fn sync(shared: &Shared) {
         if bits & SYNC != 0 {
             shared.counters.background_syncs.add(1);
             // A failure has poisoned the log, which ends the loop.
-            let _ = shared.make_durable(shared.core.published(), None);
+            drop(shared.make_durable(shared.core.published(), None));
         }
         if bits & COOKIE != 0 {
             sync_cookie(shared);
@@ -274,7 +295,10 @@ fn prefault(shared: &Shared) {
     while !shared.ending.has_ended() {
         let seen = background.prefault.read();
         let tail = shared.core.tail();
-        let ticked = shared.registry.warm(tail.segment()).map(|segment| prefaulter.tick(tail, &segment));
+        let ticked = shared
+            .registry
+            .warm(tail.segment())
+            .map(|segment| prefaulter.tick(tail, &segment));
         match ticked {
             Some(Ok(Tick::Moved)) => idle = 0,
             Some(Ok(Tick::Idle)) | None => idle += 1,
@@ -282,7 +306,11 @@ fn prefault(shared: &Shared) {
             Some(Err(error)) if error.raw_os_error() != Some(EFAULT) => idle += 1,
             Some(Err(error)) => {
                 let path = shared.shelf.path(tail.segment());
-                let failure = Error::io("pages of the active segment cannot be brought in", &path, error);
+                let failure = Error::io(
+                    "pages of the active segment cannot be brought in",
+                    &path,
+                    error,
+                );
                 shared.poison(failure.at_lsn(tail));
             }
         }

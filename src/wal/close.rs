@@ -34,7 +34,10 @@ impl Wal {
             return Err(forked());
         }
         if holds_reservation(shared.number) {
-            return Err(Error::new(ErrorKind::InvalidState, "this thread holds a reservation of this log"));
+            return Err(Error::new(
+                ErrorKind::InvalidState,
+                "this thread holds a reservation of this log",
+            ));
         }
         let synced = self.sync();
         let closed = synced.and_then(|_| shared.ending.close());
@@ -54,8 +57,13 @@ impl Wal {
         let mut turn = 0;
         while let Some((bound, _)) = shared.core.slots().lowest() {
             if clock::now_ns() > deadline_ns {
-                let error = Error::new(ErrorKind::InvalidState, "a reservation of another thread is still held");
-                let error = error.advise("publish or drop it; the lock is released with the last clone of the log");
+                let error = Error::new(
+                    ErrorKind::InvalidState,
+                    "a reservation of another thread is still held",
+                );
+                let error = error.advise(
+                    "publish or drop it; the lock is released with the last clone of the log",
+                );
                 return Err(Lsn::from_word(bound).map_or(error.clone(), |lsn| error.at_lsn(lsn)));
             }
             OsHost.pause(turn);
@@ -91,7 +99,7 @@ impl Drop for Handle {
             return;
         }
         // An error means that it had ended before.
-        let _ = self.shared.ending.close();
+        drop(self.shared.ending.close());
         self.stop();
     }
 }

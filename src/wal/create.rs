@@ -22,7 +22,11 @@ pub(crate) fn first_lsn() -> Lsn {
 }
 
 /// Writes the identity of a new log.
-pub(crate) fn write_manifest(directory: &Directory, options: &WalOptions, random: &Random) -> Result<Manifest> {
+pub(crate) fn write_manifest(
+    directory: &Directory,
+    options: &WalOptions,
+    random: &Random,
+) -> Result<Manifest> {
     let uuid = random
         .bytes16()
         .map_err(|error| Error::io("cannot draw a random number", directory.path(), error))?;
@@ -35,14 +39,21 @@ pub(crate) fn write_manifest(directory: &Directory, options: &WalOptions, random
         incompat: 0,
     };
     let bytes = manifest.encode();
-    let bytes = bytes.ok_or_else(|| Error::new(ErrorKind::Internal, "a user header that was checked is too long"))?;
+    let bytes = bytes.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Internal,
+            "a user header that was checked is too long",
+        )
+    })?;
     directory.publish(MANIFEST, &bytes)?;
     Ok(manifest)
 }
 
 /// Whether `cookie` was written by a creation that did not end.
 pub(crate) fn is_unfinished(cookie: &Cookie) -> bool {
-    let first = |slot: Option<crate::format::Slot>| slot.is_some_and(|slot| slot.generation == 1 && slot.lsn == first_lsn());
+    let first = |slot: Option<crate::format::Slot>| {
+        slot.is_some_and(|slot| slot.generation == 1 && slot.lsn == first_lsn())
+    };
     first(cookie.durable) && first(cookie.head)
 }
 
@@ -57,9 +68,15 @@ pub(crate) fn first_segment(
     directory.remove(&segment_name(1))?;
     shelf.prepare(1, registry, counters)?;
     let segment = shelf.activate_first();
-    let segment = segment.ok_or_else(|| Error::new(ErrorKind::Internal, "the first segment was not made"))?;
+    let segment =
+        segment.ok_or_else(|| Error::new(ErrorKind::Internal, "the first segment was not made"))?;
     segment.sync(0..FIRST_FRAME).map_err(|error| {
-        Error::io("cannot make the first segment durable", &directory.segment(1), error).at_segment(1)
+        Error::io(
+            "cannot make the first segment durable",
+            &directory.segment(1),
+            error,
+        )
+        .at_segment(1)
     })?;
     cookie.store_durable(first_lsn());
     cookie.store_head(first_lsn());

@@ -51,7 +51,9 @@ impl Wal {
         }
         let end = shared.core.end();
         if lsn > end {
-            return Err(Error::new(ErrorKind::NotFound, format!("the log ends at {end}")).at_lsn(lsn));
+            return Err(
+                Error::new(ErrorKind::NotFound, format!("the log ends at {end}")).at_lsn(lsn),
+            );
         }
         if lsn > shared.gate.durable() {
             shared.make_durable(lsn, None)?;

@@ -32,14 +32,23 @@ impl Wal {
     pub fn health(&self) -> Health {
         let shared = self.shared();
         if let Some(cause) = shared.ending.cause() {
-            return if cause.kind() == ErrorKind::Closed { Health::Closed } else { Health::Poisoned(cause) };
+            return if cause.kind() == ErrorKind::Closed {
+                Health::Closed
+            } else {
+                Health::Poisoned(cause)
+            };
         }
         let shortage = shared.last_shortage.lock().clone();
         if let Some(shortage) = shortage.filter(|_| shared.shelf.ready_count() == 0) {
             return Health::Pressure(shortage);
         }
         let end = shared.core.end();
-        match shared.core.slots().lowest().and_then(|(bound, _)| Lsn::from_word(bound)) {
+        match shared
+            .core
+            .slots()
+            .lowest()
+            .and_then(|(bound, _)| Lsn::from_word(bound))
+        {
             Some(oldest) if oldest < end => Health::Stalled { oldest },
             _ => Health::Ok,
         }

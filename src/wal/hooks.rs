@@ -46,7 +46,9 @@ struct Queue {
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.wishes.lock().len();
-        f.debug_struct("Hooks").field("waiting", &waiting).finish_non_exhaustive()
+        f.debug_struct("Hooks")
+            .field("waiting", &waiting)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +69,11 @@ impl Hooks {
         while let Some((lsn, _)) = wishes.first() {
             let result = shared.pass(*lsn, None);
             let durable = shared.gate.durable();
-            let granted = if result.is_ok() { wishes.partition_point(|(lsn, _)| *lsn < durable) } else { wishes.len() };
+            let granted = if result.is_ok() {
+                wishes.partition_point(|(lsn, _)| *lsn < durable)
+            } else {
+                wishes.len()
+            };
             for (_, callback) in wishes.drain(..granted) {
                 let result = result.clone();
                 self.queue.push(Box::new(move || callback(result)));
@@ -101,9 +107,14 @@ impl Hooks {
         let mut running = self.thread.lock();
         if running.is_none() {
             let queue = Arc::clone(&self.queue);
-            let handle = thread::spawn_background("segwal-hooks", move || queue.run()).map_err(|error| {
-                Error::new(ErrorKind::OutOfResources, "cannot start the thread of callbacks").caused_by(error)
-            })?;
+            let handle =
+                thread::spawn_background("segwal-hooks", move || queue.run()).map_err(|error| {
+                    Error::new(
+                        ErrorKind::OutOfResources,
+                        "cannot start the thread of callbacks",
+                    )
+                    .caused_by(error)
+                })?;
             *running = Some(handle);
         }
         Ok(())
@@ -114,8 +125,10 @@ impl Hooks {
         *self.queue.stop.lock() = true;
         self.queue.announce();
         let thread = self.thread.lock().take();
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-            let _ = thread.join();
+        if let Some(thread) =
+            thread.filter(|thread| thread.thread().id() != std::thread::current().id())
+        {
+            drop(thread.join());
         }
     }
 }

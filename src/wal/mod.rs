@@ -46,7 +46,9 @@ use crate::stats::Stats;
 pub use appender::Appender;
 pub use health::Health;
 pub use read::Records;
-pub use reader::{OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind, WalReader};
+pub use reader::{
+    OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind, WalReader,
+};
 pub use record::Record;
 pub use recovery::{EndKind, Recovery};
 pub use reservation::Reservation;
@@ -236,6 +238,7 @@ impl Wal {
     pub fn stats(&self) -> Stats {
         let shared = self.shared();
         Stats {
+            commits: shared.gate.answered(),
             retained_segments: shared.registry.count() as u64,
             ready_segments: shared.shelf.ready_count() as u64,
             recyclable_segments: shared.shelf.reusable_count() as u64,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{COOKIE_SIZE, Cookie, FIRST_FRAME, Manifest};
+use crate::format::{ActivationFault, COOKIE_SIZE, Cookie, FIRST_FRAME, Manifest};
 use crate::log::{Core, Ending, Gate, GatherLimits, Room, Shape};
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::{Create, UnknownFilesystem, WalOptions, record_capacity};
@@ -21,8 +21,8 @@ use super::background::{Background, Request, Staffing};
 use super::create::{first_lsn, first_segment, is_unfinished, write_manifest};
 use super::hooks::Hooks;
 use super::recover::{
-    ChainFound, Depth, Found, Header, Room as Remaining, Survey, Trust, Walk, follow, read_headers, read_manifest, read_whole,
-    settle,
+    ChainFound, Depth, Found, Header, Room as Remaining, Survey, Trust, Walk, follow, read_headers,
+    read_manifest, read_whole, settle,
 };
 use super::recovery::{EndKind, Recovery};
 use super::shared::{SLOT_COUNT, Shared};
@@ -66,7 +66,12 @@ impl WalOptions {
     /// # Errors
     /// As [`open`](Self::open).
     #[cfg(feature = "fault")]
-    pub fn open_on(&self, disk: &crate::sys::sim::SimDisk, dir: impl AsRef<Path>, seed: u64) -> Result<Wal> {
+    pub fn open_on(
+        &self,
+        disk: &crate::sys::sim::SimDisk,
+        dir: impl AsRef<Path>,
+        seed: u64,
+    ) -> Result<Wal> {
         let setting = Setting {
             disk: Arc::new(disk.clone()),
             random: Arc::new(Random::seeded(seed)),
@@ -98,14 +103,19 @@ fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
     };
     let counters = Counters::default();
     let mut opened = match read_cookie(&directory, &manifest, &survey)? {
-        Some(cookie) if !is_unfinished(&cookie) => reopen(&mold, options, setting, &survey, &manifest, &cookie)?,
+        Some(cookie) if !is_unfinished(&cookie) => {
+            reopen(&mold, options, setting, &survey, &manifest, &cookie)?
+        }
         _ if survey.segments.iter().any(|id| *id > 1) => return Err(cookie_missing(&directory)),
         found => begin(&mold, options, setting, found, &counters)?,
     };
     remove_unfinished(&directory, &survey, &mut opened.recovery)?;
     opened.recovery.foreign = survey.foreign;
-    opened.recovery.duration = std::time::Duration::from_nanos(clock::now_ns().saturating_sub(began_ns));
-    run(options, setting, manifest, directory, counters, opened, lock)
+    opened.recovery.duration =
+        std::time::Duration::from_nanos(clock::now_ns().saturating_sub(began_ns));
+    run(
+        options, setting, manifest, directory, counters, opened, lock,
+    )
 }
 
 /// Everything that differs between a new log and one that was there.
@@ -127,40 +137,66 @@ fn make_directory(directory: &Directory, options: &WalOptions) -> Result<()> {
     }
     match directory.disk().make_dir(path) {
         Ok(Made::Created | Made::Existed) => Ok(()),
-        Err(error) => Err(Error::io("cannot make the directory of the log", path, error)),
+        Err(error) => Err(Error::io(
+            "cannot make the directory of the log",
+            path,
+            error,
+        )),
     }
 }
 
 fn check_file_system(directory: &Directory, options: &WalOptions) -> Result<()> {
     let path = directory.path();
-    let found = directory.disk().file_system(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "there is no log").at_path(path),
-        _ => Error::io("cannot tell the file system of the log", path, error),
-    })?;
-    let known = matches!(found, FileSystem::Ext | FileSystem::Xfs | FileSystem::Tmpfs | FileSystem::Overlay);
+    let found = directory
+        .disk()
+        .file_system(path)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::new(ErrorKind::NotFound, "there is no log").at_path(path)
+            }
+            _ => Error::io("cannot tell the file system of the log", path, error),
+        })?;
+    let known = matches!(
+        found,
+        FileSystem::Ext | FileSystem::Xfs | FileSystem::Tmpfs | FileSystem::Overlay
+    );
     if known || options.unknown_filesystem == UnknownFilesystem::Allow {
         return Ok(());
     }
-    let what = format!("mapped appends have not been shown to be safe on this file system, {found:?}");
+    let what =
+        format!("mapped appends have not been shown to be safe on this file system, {found:?}");
     Err(Error::new(ErrorKind::UnsupportedFilesystem, what).at_path(path))
 }
 
 fn take_lock(directory: &Directory) -> Result<Box<dyn Lock>> {
     let path = directory.file(LOCK);
-    directory.disk().lock(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => {
-            Error::new(ErrorKind::Locked, "the log is open for writing elsewhere").at_path(&path)
-        }
-        _ => Error::io("cannot lock the log", &path, error),
-    })
+    directory
+        .disk()
+        .lock(&path)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => {
+                Error::new(ErrorKind::Locked, "the log is open for writing elsewhere")
+                    .at_path(&path)
+            }
+            _ => Error::io("cannot lock the log", &path, error),
+        })
 }
 
 /// The identity of the log that is there, or of the one that is made.
-fn identify(directory: &Directory, options: &WalOptions, survey: &Survey, random: &Random) -> Result<Manifest> {
+fn identify(
+    directory: &Directory,
+    options: &WalOptions,
+    survey: &Survey,
+    random: &Random,
+) -> Result<Manifest> {
     let path = directory.path();
     if !survey.has_manifest {
         if !survey.is_blank() {
-            return Err(Error::new(ErrorKind::Corrupt, "MANIFEST is missing beside files of a log").at_path(path));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "MANIFEST is missing beside files of a log",
+            )
+            .at_path(path));
         }
         if options.create == Create::Never {
             return Err(Error::new(ErrorKind::NotFound, "there is no log").at_path(path));
@@ -168,27 +204,37 @@ fn identify(directory: &Directory, options: &WalOptions, survey: &Survey, random
         return write_manifest(directory, options, random);
     }
     if options.create == Create::Always {
-        return Err(Error::new(ErrorKind::InvalidState, "there is a log already")
-            .at_path(path)
-            .advise("choose another directory, or open the log that is there"));
+        return Err(
+            Error::new(ErrorKind::InvalidState, "there is a log already")
+                .at_path(path)
+                .advise("choose another directory, or open the log that is there"),
+        );
     }
     let manifest = read_manifest(directory)?;
     if manifest.read_only_features() != 0 {
-        return Err(Error::new(ErrorKind::Incompatible, "the log has features that this version cannot write")
-            .at_path(path)
-            .advise("open it read-only, or with a newer version of segwal"));
+        return Err(Error::new(
+            ErrorKind::Incompatible,
+            "the log has features that this version cannot write",
+        )
+        .at_path(path)
+        .advise("open it read-only, or with a newer version of segwal"));
     }
     Ok(manifest)
 }
 
-fn read_cookie(directory: &Directory, manifest: &Manifest, survey: &Survey) -> Result<Option<Cookie>> {
+fn read_cookie(
+    directory: &Directory,
+    manifest: &Manifest,
+    survey: &Survey,
+) -> Result<Option<Cookie>> {
     if !survey.has_cookie {
         return Ok(None);
     }
     let path = directory.file(COOKIE);
     let file = directory.open(COOKIE, Access::Read)?;
     let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
-    let bytes = read_whole(&*file, size).map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
+    let bytes =
+        read_whole(&*file, size).map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
     if bytes.len() < size {
         let what = format!("row F: COOKIE has {} bytes instead of {size}", bytes.len());
         return Err(Error::new(ErrorKind::Corrupt, what).at_path(&path));
@@ -213,13 +259,17 @@ fn begin(
         cookie
     } else {
         CookieFile::create(directory, mold.uuid, setting.boot, first_lsn())?;
-        Cookie { durable: None, head: None, clean: None }
+        Cookie {
+            durable: None,
+            head: None,
+            clean: None,
+        }
     };
     let cookie = CookieFile::open(directory, mold.uuid, setting.boot, &made_once(known))?;
     let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, Some(1));
     let registry = Registry::default();
     let segment = first_segment(directory, &shelf, &cookie, &registry, counters)?;
-    registry.insert(Arc::clone(&segment));
+    registry.insert(&segment);
     let end = first_lsn();
     let recovery = Recovery {
         kind: EndKind::Created,
@@ -234,7 +284,16 @@ fn begin(
         reclaimed: Vec::new(),
         foreign: Vec::new(),
     };
-    Ok(Opened { segment, end, room: Remaining::Left, head: end, cookie, shelf, registry, recovery })
+    Ok(Opened {
+        segment,
+        end,
+        room: Remaining::Left,
+        head: end,
+        cookie,
+        shelf,
+        registry,
+        recovery,
+    })
 }
 
 /// A cookie just created has the first generation in both kinds of slot.
@@ -245,7 +304,11 @@ fn made_once(known: Cookie) -> Cookie {
         uuid: crate::format::Uuid::from_bytes([0; 16]),
         boot: [0; 16],
     };
-    Cookie { durable: known.durable.or(Some(slot)), head: known.head.or(Some(slot)), clean: known.clean }
+    Cookie {
+        durable: known.durable.or(Some(slot)),
+        head: known.head.or(Some(slot)),
+        clean: known.clean,
+    }
 }
 
 /// A log that is there.
@@ -259,17 +322,30 @@ fn reopen(
 ) -> Result<Opened> {
     let directory = &mold.directory;
     let files = read_headers(directory, &survey.segments, manifest, Access::Write)?;
-    let walk = Walk { directory, segments: &files, size: mold.size };
+    let walk = Walk {
+        directory,
+        segments: &files,
+        size: mold.size,
+    };
     let chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
     refuse_strangers(directory, &files, &chain)?;
     let cookie = CookieFile::open(directory, mold.uuid, setting.boot, known)?;
     let closed = known.clean.is_some_and(|slot| slot.lsn == chain.end) && chain.cut.is_none();
-    let trust = if closed { Trust::Closed } else { Trust::Nothing };
-    let durable = known.durable.map_or(chain.head, |slot| slot.lsn.max(chain.head));
+    let trust = if closed {
+        Trust::Closed
+    } else {
+        Trust::Nothing
+    };
+    let durable = known
+        .durable
+        .map_or(chain.head, |slot| slot.lsn.max(chain.head));
     let settled = settle(mold, &chain, trust, &cookie, durable, |id| files.get(&id))?;
     let registry = Registry::default();
-    chain.sealed.iter().for_each(|(id, end)| registry.insert_cold(*id, *end));
-    registry.insert(Arc::clone(&settled.segment));
+    chain
+        .sealed
+        .iter()
+        .for_each(|(id, end)| registry.insert_cold(*id, *end));
+    registry.insert(&settled.segment);
     let next_id = settled.end.segment().checked_add(1);
     let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, next_id);
     let reclaimed = reclaim(mold, &shelf, &files, &chain)?;
@@ -305,46 +381,69 @@ fn reopen(
 }
 
 /// A file under the name of a segment that is, or will be, needed and that is not provably dead is not touched.
-fn refuse_strangers(directory: &Directory, files: &BTreeMap<u32, Found>, chain: &ChainFound) -> Result<()> {
+fn refuse_strangers(
+    directory: &Directory,
+    files: &BTreeMap<u32, Found>,
+    chain: &ChainFound,
+) -> Result<()> {
     for (id, found) in files.range(chain.head.segment()..) {
         let kind = match found.header {
             Header::Ours(_) => continue,
             Header::OtherLog(_) => ErrorKind::Incompatible,
             Header::Misnamed(_) | Header::WrongLength(_) | Header::Damaged(_) => ErrorKind::Corrupt,
         };
-        let what = format!("a file with the name of a segment may be wanted, and is not usable: {}", found.fault());
-        return Err(Error::new(kind, what).at_path(&directory.segment(*id)).at_segment(*id));
+        let what = format!(
+            "a file with the name of a segment may be wanted, and is not usable: {}",
+            found.fault()
+        );
+        return Err(Error::new(kind, what)
+            .at_path(&directory.segment(*id))
+            .at_segment(*id));
     }
     Ok(())
 }
 
 /// Takes back what is ours and provably dead, and adopts segments that were made ready. `COOKIE` is durable (V4).
-fn reclaim(mold: &Mold, shelf: &Shelf, files: &BTreeMap<u32, Found>, chain: &ChainFound) -> Result<Vec<PathBuf>> {
+fn reclaim(
+    mold: &Mold,
+    shelf: &Shelf,
+    files: &BTreeMap<u32, Found>,
+    chain: &ChainFound,
+) -> Result<Vec<PathBuf>> {
     let directory = &mold.directory;
     let mut reclaimed = Vec::new();
     for (id, found) in files.range(..chain.head.segment()) {
         if !matches!(found.header, Header::OtherLog(_)) {
             // What is too short to be mapped, or too long, is of no use.
             match found.header {
-                Header::WrongLength(_) | Header::Damaged(_) => directory.remove(&segment_name(*id))?,
+                Header::WrongLength(_) | Header::Damaged(_) => {
+                    directory.remove(&segment_name(*id))?;
+                }
                 _ => shelf.reclaim(*id),
             }
             reclaimed.push(directory.segment(*id));
         }
     }
     let mut next = chain.end.segment().checked_add(1);
-    for (id, found) in chain.end.segment().checked_add(1).map(|first| files.range(first..)).into_iter().flatten() {
+    for (id, found) in chain
+        .end
+        .segment()
+        .checked_add(1)
+        .map(|first| files.range(first..))
+        .into_iter()
+        .flatten()
+    {
         if Some(*id) != next {
             directory.remove(&segment_name(*id))?;
             reclaimed.push(directory.segment(*id));
             continue;
         }
-        let ready = match &found.header {
-            Header::Ours(Err(crate::format::ActivationFault::Absent)) => mold.adopt(*id, &*found.file)?,
-            _ => {
-                reclaimed.push(directory.segment(*id));
-                mold.reset(*id, &*found.file)?
-            }
+        let untouched = matches!(&found.header, Header::Ours(Err(ActivationFault::Absent)));
+        let ready = if untouched {
+            mold.adopt(*id, &*found.file)?
+        } else {
+            reclaimed.push(directory.segment(*id));
+            mold.reset(*id, &*found.file)?
         };
         shelf.adopt(ready);
         next = id.checked_add(1);
@@ -352,7 +451,11 @@ fn reclaim(mold: &Mold, shelf: &Shelf, files: &BTreeMap<u32, Found>, chain: &Cha
     Ok(reclaimed)
 }
 
-fn remove_unfinished(directory: &Directory, survey: &Survey, recovery: &mut Recovery) -> Result<()> {
+fn remove_unfinished(
+    directory: &Directory,
+    survey: &Survey,
+    recovery: &mut Recovery,
+) -> Result<()> {
     for name in &survey.unfinished {
         directory.remove(name)?;
         recovery.reclaimed.push(directory.file(name));
@@ -370,12 +473,24 @@ fn run(
     lock: Box<dyn Lock>,
 ) -> Result<Wal> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let Opened { segment, end, room, head, cookie, shelf, registry, recovery } = opened;
+    let Opened {
+        segment,
+        end,
+        room,
+        head,
+        cookie,
+        shelf,
+        registry,
+        recovery,
+    } = opened;
     let grains = |bytes: u64| u32::try_from(bytes / GRAIN).unwrap_or(u32::MAX);
-    let shape = Shape { first: grains(FIRST_FRAME), end: grains(manifest.segment_size) };
+    let shape = Shape {
+        first: grains(FIRST_FRAME),
+        end: grains(manifest.segment_size),
+    };
     let places = (options.max_unsynced_segments as usize + 2).next_power_of_two();
     let core = Core::new(shape, end, SLOT_COUNT, places);
-    let _ = core.window().install(segment.id(), Arc::clone(&segment));
+    drop(core.window().install(segment.id(), Arc::clone(&segment)));
     if room == Remaining::Sealed {
         core.seal_at_open(end);
     }
@@ -388,7 +503,9 @@ fn run(
         // Relaxed: only a number.
         number: NUMBER.fetch_add(1, Ordering::Relaxed),
         options: options.clone(),
-        max_record_len: options.max_record_len.unwrap_or_else(|| record_capacity(manifest.segment_size)),
+        max_record_len: options
+            .max_record_len
+            .unwrap_or_else(|| record_capacity(manifest.segment_size)),
         manifest,
         directory,
         core,
@@ -409,7 +526,12 @@ fn run(
         last_shortage: Mutex::new(None),
         generation: fork::generation(),
     });
-    let wal = Wal { handle: Arc::new(Handle { shared: Arc::clone(&shared), lock: Mutex::new(Some(lock)) }) };
+    let wal = Wal {
+        handle: Arc::new(Handle {
+            shared: Arc::clone(&shared),
+            lock: Mutex::new(Some(lock)),
+        }),
+    };
     Background::start(&shared)?;
     shared.background.request(&shared, Request::Prepare);
     Ok(wal)

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{BatchView, batch, FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameKind};
+use crate::format::{FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameKind, batch};
 use crate::log::Published;
 use crate::lsn::Lsn;
 use crate::segment::Held;
@@ -31,21 +31,36 @@ impl Frame {
     }
 
     fn payload(&self) -> &[u8] {
-        self.held.bytes(self.payload_range(), self.published).unwrap_or_default()
+        self.held
+            .bytes(self.payload_range(), self.published)
+            .unwrap_or_default()
     }
 
     /// The record at `index`, if the frame holds so many.
     fn record(&self, index: u16) -> Option<Record> {
         let base = self.payload_range();
         let inner = match self.header.kind {
-            FrameKind::Record if index == 0 => Inner { index, tag: self.header.tag, range: base },
+            FrameKind::Record if index == 0 => Inner {
+                index,
+                tag: self.header.tag,
+                range: base,
+            },
             FrameKind::Batch => {
                 let (range, tag) = batch::locate(self.payload(), self.header.count, index)?;
-                Inner { index, tag, range: base.start + range.start..base.start + range.end }
+                Inner {
+                    index,
+                    tag,
+                    range: base.start + range.start..base.start + range.end,
+                }
             }
             _ => return None,
         };
-        Some(Record::new(self.held.clone(), self.published, self.span.clone(), inner))
+        Some(Record::new(
+            self.held.clone(),
+            self.published,
+            self.span.clone(),
+            inner,
+        ))
     }
 }
 
@@ -56,32 +71,52 @@ impl Shared {
             return Err(discarded(lsn));
         }
         if lsn >= published.bound() {
-            return Err(no_frame(lsn, "the position is at or beyond the end of the log"));
+            return Err(no_frame(
+                lsn,
+                "the position is at or beyond the end of the log",
+            ));
         }
-        let held = self.registry.hold(lsn.segment(), &self.directory, self.manifest.segment_size)?;
+        let held =
+            self.registry
+                .hold(lsn.segment(), &self.directory, self.manifest.segment_size)?;
         self.check_frame(lsn, held.ok_or_else(|| discarded(lsn))?, published)
     }
 
     fn check_frame(&self, lsn: Lsn, held: Held, published: Published) -> Result<Frame> {
-        let room = held.segment().readable_end(published).saturating_sub(lsn.offset());
+        let room = held
+            .segment()
+            .readable_end(published)
+            .saturating_sub(lsn.offset());
         let fail = |fault| self.fault(lsn, fault);
         let stored = held.bytes(lsn.offset()..lsn.offset() + FRAME_HEADER_LEN, published);
-        let stored: &[u8; 24] = stored.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| fail(FrameFault::NoRoom))?;
+        let stored: &[u8; 24] = stored
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| fail(FrameFault::NoRoom))?;
         let header = FrameHeader::decode(stored, lsn, room).map_err(fail)?;
         let start = lsn.offset() + FRAME_HEADER_LEN;
         let payload = held.bytes(start..start + u64::from(header.len), published);
         let payload = payload.ok_or_else(|| fail(FrameFault::TooLong))?;
-        header.verify(stored, payload, held.segment().salts().at(lsn.offset())).map_err(fail)?;
-        if header.kind == FrameKind::Batch && BatchView::new(payload, header.count).is_err() {
+        header
+            .verify(stored, payload, held.segment().salts().at(lsn.offset()))
+            .map_err(fail)?;
+        if header.kind == FrameKind::Batch && batch::check(payload, header.count).is_err() {
             return Err(fail(FrameFault::BadPayload));
         }
-        let end = Lsn::new(lsn.segment(), lsn.offset() + header.size()).ok_or_else(|| fail(FrameFault::TooLong))?;
-        Ok(Frame { held, published, header, span: lsn..end })
+        let end = Lsn::new(lsn.segment(), lsn.offset() + header.size())
+            .ok_or_else(|| fail(FrameFault::TooLong))?;
+        Ok(Frame {
+            held,
+            published,
+            header,
+            span: lsn..end,
+        })
     }
 
     fn fault(&self, lsn: Lsn, fault: FrameFault) -> Error {
         match fault {
-            FrameFault::NotThisPosition | FrameFault::NoRoom => no_frame(lsn, "no record begins at the position"),
+            FrameFault::NotThisPosition | FrameFault::NoRoom => {
+                no_frame(lsn, "no record begins at the position")
+            }
             _ => Error::new(ErrorKind::Corrupt, "a record that was published is damaged")
                 .at_path(&self.shelf.path(lsn.segment()))
                 .at_lsn(lsn)
@@ -95,7 +130,9 @@ impl Shared {
         if lsn == published.bound() || lsn == self.gate.durable() {
             return Ok(());
         }
-        let held = self.registry.hold(lsn.segment(), &self.directory, self.manifest.segment_size)?;
+        let held =
+            self.registry
+                .hold(lsn.segment(), &self.directory, self.manifest.segment_size)?;
         if held.is_some_and(|held| held.segment().readable_end(published) == lsn.offset()) {
             return Ok(());
         }
@@ -133,7 +170,9 @@ impl Wal {
         let shared = self.shared();
         self.check_readable()?;
         let frame = shared.frame(lsn, shared.core.witness())?;
-        frame.record(index).ok_or_else(|| no_frame(lsn, "no record begins at the position"))
+        frame
+            .record(index)
+            .ok_or_else(|| no_frame(lsn, "no record begins at the position"))
     }
 
     /// The records from `from` on, up to what is published now.
@@ -173,7 +212,12 @@ impl Wal {
         if from.offset() != FIRST_FRAME {
             shared.check_boundary(from)?;
         }
-        Ok(Records { wal: self.clone(), published, at: Some(from), batch: None })
+        Ok(Records {
+            wal: self.clone(),
+            published,
+            at: Some(from),
+            batch: None,
+        })
     }
 
     /// A poisoned log can be read; a closed one, or a parent's, cannot.
@@ -233,10 +277,17 @@ impl Records {
         if at < shared.head() {
             return Err(discarded(at));
         }
-        let held = shared.registry.hold(at.segment(), &shared.directory, shared.manifest.segment_size)?;
+        let held = shared.registry.hold(
+            at.segment(),
+            &shared.directory,
+            shared.manifest.segment_size,
+        )?;
         let held = held.ok_or_else(|| discarded(at))?;
         if at.offset() >= held.segment().readable_end(self.published) {
-            self.at = at.segment().checked_add(1).and_then(|next| Lsn::new(next, FIRST_FRAME));
+            self.at = at
+                .segment()
+                .checked_add(1)
+                .and_then(|next| Lsn::new(next, FIRST_FRAME));
             return Ok(None);
         }
         let frame = shared.check_frame(at, held, self.published)?;

@@ -25,7 +25,15 @@ pub struct Record {
 impl Record {
     pub(crate) fn new(held: Held, published: Published, frame: Range<Lsn>, inner: Inner) -> Self {
         let Inner { index, tag, range } = inner;
-        Self { held, published, lsn: frame.start, end: frame.end, index, tag, range }
+        Self {
+            held,
+            published,
+            lsn: frame.start,
+            end: frame.end,
+            index,
+            tag,
+            range,
+        }
     }
 
     /// The position: its own, or that of the batch it belongs to.
@@ -50,7 +58,9 @@ impl Record {
 
     /// The bytes.
     pub fn payload(&self) -> &[u8] {
-        self.held.bytes(self.range.clone(), self.published).unwrap_or_default()
+        self.held
+            .bytes(self.range.clone(), self.published)
+            .unwrap_or_default()
     }
 }
 

@@ -55,8 +55,11 @@ impl<'a> Permit<'a> {
         if shared.reservations.fetch_add(1, Ordering::Relaxed) >= SLOT_COUNT / 2 {
             // Relaxed: as above.
             shared.reservations.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::new(ErrorKind::OutOfResources, "too many reservations are held at the same time")
-                .advise("publish or drop reservations sooner"));
+            return Err(Error::new(
+                ErrorKind::OutOfResources,
+                "too many reservations are held at the same time",
+            )
+            .advise("publish or drop reservations sooner"));
         }
         HELD.with_borrow_mut(|held| held.push(shared.number));
         Ok(Self(shared))
@@ -78,11 +81,23 @@ impl Drop for Permit<'_> {
 impl<'a> Reservation<'a> {
     pub(crate) fn new(shared: &'a Shared, seat: &'a mut Seat<Segment>, len: u32) -> Result<Self> {
         let len = shared.admit(len as usize)?;
-        let fields = FrameFields { len, kind: FrameKind::Record, tag: 0, count: 0, durable: shared.gate.durable() };
+        let fields = FrameFields {
+            len,
+            kind: FrameKind::Record,
+            tag: 0,
+            count: 0,
+            durable: shared.gate.durable(),
+        };
         let permit = Permit::take(shared)?;
         let mut claim = shared.claim(seat, len)?;
         claim.fill(Segment::clear_payload);
-        Ok(Self { claim, fields, at: 0, _permit: permit, not_send: PhantomData })
+        Ok(Self {
+            claim,
+            fields,
+            at: 0,
+            _permit: permit,
+            not_send: PhantomData,
+        })
     }
 
     /// Where the record will stand.
@@ -91,7 +106,10 @@ impl<'a> Reservation<'a> {
     }
 
     /// The length of the record, in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a length that was asked for, not a container")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a length that was asked for, not a container"
+    )]
     pub fn len(&self) -> u32 {
         self.fields.len
     }
@@ -108,18 +126,27 @@ impl<'a> Reservation<'a> {
     /// [`TooLarge`](ErrorKind::TooLarge) if they do not fit; nothing is written then.
     pub fn write_at(&mut self, offset: u32, bytes: &[u8]) -> Result<()> {
         let at = offset as usize;
-        if at.checked_add(bytes.len()).is_none_or(|end| end > self.fields.len as usize) {
-            let what = format!("{} bytes at {offset} exceed a reservation of {}", bytes.len(), self.fields.len);
+        if at
+            .checked_add(bytes.len())
+            .is_none_or(|end| end > self.fields.len as usize)
+        {
+            let what = format!(
+                "{} bytes at {offset} exceed a reservation of {}",
+                bytes.len(),
+                self.fields.len
+            );
             return Err(Error::new(ErrorKind::TooLarge, what).at_lsn(self.lsn()));
         }
-        self.claim.fill(|segment, span| segment.write_payload(span, at, bytes));
+        self.claim
+            .fill(|segment, span| segment.write_payload(span, at, bytes));
         Ok(())
     }
 
     /// Makes the record visible, and returns its position. It is not yet durable.
     pub fn publish(mut self) -> Lsn {
         let fields = self.fields;
-        self.claim.fill(|segment, span| segment.finish(span, &fields));
+        self.claim
+            .fill(|segment, span| segment.finish(span, &fields));
         let Self { claim, .. } = self;
         claim.publish()
     }
@@ -130,7 +157,8 @@ impl io::Write for Reservation<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let len = bytes.len().min(self.fields.len as usize - self.at);
         let at = self.at;
-        self.claim.fill(|segment, span| segment.write_payload(span, at, &bytes[..len]));
+        self.claim
+            .fill(|segment, span| segment.write_payload(span, at, &bytes[..len]));
         self.at += len;
         Ok(len)
     }

@@ -1,7 +1,6 @@
 //! [`Shared`]: the state of one open log, and how the core's needs are met with it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,7 +73,8 @@ pub(crate) struct OsHost;
 
 impl Host for OsHost {
     fn wait(&self, word: &AtomicU32, expected: u32, deadline_ns: Option<u64>) -> Waited {
-        let timeout = deadline_ns.map(|deadline| Duration::from_nanos(deadline.saturating_sub(clock::now_ns())));
+        let timeout = deadline_ns
+            .map(|deadline| Duration::from_nanos(deadline.saturating_sub(clock::now_ns())));
         match futex::wait(word, expected, timeout) {
             futex::Wake::TimedOut => Waited::TimedOut,
             futex::Wake::Woken | futex::Wake::Changed => Waited::Woken,
@@ -82,7 +82,14 @@ impl Host for OsHost {
     }
 
     fn wake(&self, word: &AtomicU32, sleepers: Sleepers) {
-        futex::wake(word, if sleepers == Sleepers::One { 1 } else { u32::MAX >> 1 });
+        futex::wake(
+            word,
+            if sleepers == Sleepers::One {
+                1
+            } else {
+                u32::MAX >> 1
+            },
+        );
     }
 
     fn now_ns(&self) -> u64 {
@@ -116,9 +123,16 @@ impl Shared {
     pub(crate) fn terms(&self) -> Terms<'_, Segment> {
         let patience = match self.options.on_full {
             OnFull::Fail => Patience::None,
-            OnFull::Block { timeout } => Patience::ForNs(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
+            OnFull::Block { timeout } => {
+                Patience::ForNs(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
+            }
         };
-        Terms { host: &OsHost, supply: self, ending: &self.ending, patience }
+        Terms {
+            host: &OsHost,
+            supply: self,
+            ending: &self.ending,
+            patience,
+        }
     }
 
     /// Waits until everything below `bound`, a frame boundary, is durable.
@@ -136,7 +150,9 @@ impl Shared {
         if lsn < self.gate.durable() {
             return Ok(());
         }
-        self.gate.pass(Wish { lsn, deadline_ns }, &self.ending, &OsHost, self).inspect_err(|error| self.after(error))
+        self.gate
+            .pass(Wish { lsn, deadline_ns }, &self.ending, &OsHost, self)
+            .inspect_err(|error| self.after(error))
     }
 
     /// If the error ended the log, tells everybody who waits.
@@ -163,7 +179,11 @@ impl Shared {
 
     /// One step of the preparer. `Err` if it must not be tried again.
     pub(crate) fn prepare(&self) -> Result<Preparation> {
-        let target = if self.counters.rotations.value() == 0 { 1 } else { self.options.preallocate_segments };
+        let target = if self.counters.rotations.value() == 0 {
+            1
+        } else {
+            self.options.preallocate_segments
+        };
         let result = self.shelf.prepare(target, &self.registry, &self.counters);
         match &result {
             Ok(Preparation::Made) => {
@@ -184,7 +204,8 @@ impl Shared {
     }
 
     fn note_shortage(&self, why: &'static str) {
-        *self.last_shortage.lock() = Some(Error::new(ErrorKind::NoSpace, why).at_path(self.directory.path()));
+        *self.last_shortage.lock() =
+            Some(Error::new(ErrorKind::NoSpace, why).at_path(self.directory.path()));
     }
 
     /// Adds what is known of its cause to an error of a reservation.
@@ -204,29 +225,42 @@ impl Shared {
     /// Syncs one range of one segment.
     fn sync_segment(&self, id: u32, from: Lsn, to: Lsn) -> Result<()> {
         let segment = self.core.window().segment(id).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "a segment left the window before it was synced").at_segment(id)
+            Error::new(
+                ErrorKind::Internal,
+                "a segment left the window before it was synced",
+            )
+            .at_segment(id)
         })?;
-        let start = if id == from.segment() { from.offset() } else { FIRST_FRAME };
-        let end = if id == to.segment() { to.offset() } else { self.seal(id)?.offset() };
+        let start = if id == from.segment() {
+            from.offset()
+        } else {
+            FIRST_FRAME
+        };
+        let end = if id == to.segment() {
+            to.offset()
+        } else {
+            self.seal(id)?.offset()
+        };
         self.counters.synced_bytes.add(end - start);
         segment.sync(start..end).map_err(|error| {
-            Error::io("msync failed", &self.shelf.path(id), error).at_segment(id).at_offset(start)
+            Error::io("msync failed", &self.shelf.path(id), error)
+                .at_segment(id)
+                .at_offset(start)
         })
     }
 
     fn seal(&self, id: u32) -> Result<Lsn> {
         let seal = self.core.window().seal_of(id);
-        seal.ok_or_else(|| Error::new(ErrorKind::Internal, "a segment was left without a seal").at_segment(id))
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().to_owned()
+        seal.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a segment was left without a seal").at_segment(id)
+        })
     }
 }
 
 impl Work for Shared {
+    /// As published, so that nothing is ever durable and not published.
     fn frontier(&self) -> Lsn {
-        self.core.frontier()
+        self.core.published()
     }
 
     fn flush(&self, from: Lsn, to: Lsn) -> Result<()> {
@@ -236,13 +270,14 @@ impl Work for Shared {
             self.sync_segment(id, from, to)?;
         }
         self.cookie.store_durable(to);
-        self.counters.sync_ns.add(clock::now_ns().saturating_sub(began_ns));
+        self.counters
+            .sync_ns
+            .add(clock::now_ns().saturating_sub(began_ns));
         Ok(())
     }
 
-    fn advanced(&self, from: Lsn, to: Lsn, answered: u32) {
+    fn advanced(&self, from: Lsn, to: Lsn, _: u32) {
         self.counters.syncs.add(1);
-        self.counters.commits.add(u64::from(answered));
         if from.segment() < to.segment() {
             for id in from.segment()..to.segment() {
                 self.core.window().retire(id);
@@ -264,10 +299,16 @@ impl Supply<Segment> for Shared {
 
     fn activate(&self, sealed: Lsn) -> Result<Option<Arc<Segment>>> {
         let previous = self.registry.warm(sealed.segment()).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the active segment is not registered").at_segment(sealed.segment())
+            Error::new(ErrorKind::Internal, "the active segment is not registered")
+                .at_segment(sealed.segment())
         })?;
-        let Some(segment) = self.shelf.activate(sealed, &previous, self.gate.durable())? else { return Ok(None) };
-        self.registry.insert(Arc::clone(&segment));
+        let Some(segment) = self
+            .shelf
+            .activate(sealed, &previous, self.gate.durable())?
+        else {
+            return Ok(None);
+        };
+        self.registry.insert(&segment);
         self.counters.rotations.add(1);
         self.background.request(self, Request::Prepare);
         if self.unsynced(segment.id()) >= self.options.max_unsynced_segments.div_ceil(2) {
@@ -309,6 +350,9 @@ fn last_below(bound: Lsn) -> Option<Lsn> {
 
 #[cold]
 pub(crate) fn forked() -> Error {
-    Error::new(ErrorKind::InvalidState, "the log was opened by the parent of this process")
-        .advise("open the log after the fork, in one process only")
+    Error::new(
+        ErrorKind::InvalidState,
+        "the log was opened by the parent of this process",
+    )
+    .advise("open the log after the fork, in one process only")
 }

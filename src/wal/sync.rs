@@ -16,7 +16,10 @@ impl Shared {
     fn may_wait(&self) -> Result<()> {
         self.check()?;
         if holds_reservation(self.number) {
-            return Err(Error::new(ErrorKind::InvalidState, "this thread holds a reservation of this log"));
+            return Err(Error::new(
+                ErrorKind::InvalidState,
+                "this thread holds a reservation of this log",
+            ));
         }
         Ok(())
     }
@@ -26,7 +29,11 @@ impl Shared {
         if lsn < end {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::NotFound, format!("the position is at or beyond the end of the log, {end}")).at_lsn(lsn))
+        Err(Error::new(
+            ErrorKind::NotFound,
+            format!("the position is at or beyond the end of the log, {end}"),
+        )
+        .at_lsn(lsn))
     }
 
     #[inline]
@@ -75,7 +82,8 @@ impl Wal {
     /// [`TimedOut`](ErrorKind::TimedOut): the record may become durable later; otherwise as [`sync_to`](Self::sync_to).
     pub fn sync_to_timeout(&self, lsn: Lsn, timeout: Duration) -> Result<()> {
         let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        self.shared().sync_to(lsn, Some(clock::now_ns().saturating_add(timeout)))
+        self.shared()
+            .sync_to(lsn, Some(clock::now_ns().saturating_add(timeout)))
     }
 
     /// Calls `callback` once the record at `lsn` is durable, or can never be known to be.
@@ -101,7 +109,11 @@ impl Wal {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn on_durable(&self, lsn: Lsn, callback: impl FnOnce(Result<()>) + Send + 'static) -> Result<()> {
+    pub fn on_durable(
+        &self,
+        lsn: Lsn,
+        callback: impl FnOnce(Result<()>) + Send + 'static,
+    ) -> Result<()> {
         let shared = self.shared();
         shared.check()?;
         shared.check_below_end(lsn)?;

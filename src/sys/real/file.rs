@@ -8,10 +8,10 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 
 use super::super::thread::without_file_size_signal;
-use super::super::{Access, DiskFile, FileId, Mapping};
+use super::super::{Access, DiskFile, Mapping};
 
 #[derive(Debug)]
 pub(super) struct RealFile {
@@ -28,14 +28,6 @@ impl RealFile {
 impl DiskFile for RealFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
-    }
-
-    fn id(&self) -> io::Result<FileId> {
-        let found = self.file.metadata()?;
-        Ok(FileId {
-            device: found.dev(),
-            inode: found.ino(),
-        })
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {
@@ -141,6 +133,8 @@ fn advise(file: &File, advice: libc::c_int) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use std::process::Command;
     use std::sync::Arc;
     use std::{env, fs};

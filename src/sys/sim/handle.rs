@@ -3,14 +3,11 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use super::super::{Access, DiskFile, FileId, Lock, Mapping};
+use super::super::{Access, DiskFile, Lock, Mapping};
 use super::directory::Node;
 use super::fault::Op;
 use super::machine::{Life, Shared, Way, lock};
 use super::mapped::MappedImage;
-
-/// What `FileId` gives as the device.
-const DEVICE: u64 = 1;
 
 /// A file of one life of the disk.
 pub(super) struct SimFile {
@@ -34,14 +31,6 @@ impl DiskFile for SimFile {
         let mut machine = lock(&self.machine);
         machine.begin(self.life, Op::Stat)?;
         Ok(machine.tree.file(self.node).len() as u64)
-    }
-
-    fn id(&self) -> io::Result<FileId> {
-        lock(&self.machine).begin(self.life, Op::Stat)?;
-        Ok(FileId {
-            device: DEVICE,
-            inode: self.node as u64,
-        })
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::{PAGE_SIZE, Populated};
+use super::super::Populated;
 use super::directory::Node;
 use super::fault::Op;
 use super::machine::{Life, Machine, Shared, Way, lock};
@@ -87,11 +87,6 @@ impl MappedImage {
     pub(in super::super) fn populate(&self) -> io::Result<Populated> {
         lock(&self.machine).begin(self.life, Op::Populate)?;
         Ok(Populated::Done)
-    }
-
-    pub(in super::super) fn resident(&self, range: &Range<usize>) -> io::Result<usize> {
-        lock(&self.machine).begin(self.life, Op::Resident)?;
-        Ok(range.end.div_ceil(PAGE_SIZE) - range.start / PAGE_SIZE)
     }
 }
 

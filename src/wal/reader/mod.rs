@@ -46,10 +46,13 @@ impl WalReader {
 
     fn open_with(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
         let directory = Directory::new(disk, dir.to_owned());
-        let list = directory.disk().list(dir).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => no_log(dir),
-            _ => Error::io("cannot list the directory of the log", dir, error),
-        })?;
+        let list = directory
+            .disk()
+            .list(dir)
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => no_log(dir),
+                _ => Error::io("cannot list the directory of the log", dir, error),
+            })?;
         if list.is_empty() {
             return Err(no_log(dir));
         }
@@ -58,10 +61,17 @@ impl WalReader {
             return Err(no_log(dir));
         }
         if !survey.has_manifest {
-            return Err(Error::new(ErrorKind::Corrupt, "MANIFEST is missing beside files of a log").at_path(dir));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "MANIFEST is missing beside files of a log",
+            )
+            .at_path(dir));
         }
         let manifest = read_manifest(&directory)?;
-        Ok(Self { directory, manifest })
+        Ok(Self {
+            directory,
+            manifest,
+        })
     }
 
     /// The directory.
@@ -89,8 +99,12 @@ impl WalReader {
     /// # Errors
     /// [`Corrupt`](ErrorKind::Corrupt) if `COOKIE` is missing or has no valid head; [`Io`](ErrorKind::Io).
     pub fn head(&self) -> Result<Lsn> {
-        let cookie = self.cookie()?.ok_or_else(|| self.without_cookie("row E: COOKIE is missing"))?;
-        let head = cookie.head.ok_or_else(|| self.without_cookie("row F: COOKIE has no valid head"))?;
+        let cookie = self
+            .cookie()?
+            .ok_or_else(|| self.without_cookie("row E: COOKIE is missing"))?;
+        let head = cookie
+            .head
+            .ok_or_else(|| self.without_cookie("row F: COOKIE has no valid head"))?;
         Ok(head.lsn)
     }
 
@@ -116,14 +130,20 @@ impl WalReader {
             Err(error) => return Err(Error::io("cannot open COOKIE", &path, error)),
         };
         let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
-        let mut bytes = read_whole(&*file, size).map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
+        let mut bytes = read_whole(&*file, size)
+            .map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
         bytes.resize(size, 0);
         Ok(Some(Cookie::decode(&bytes, &self.manifest.uuid)))
     }
 
     fn files(&self) -> Result<BTreeMap<u32, Found>> {
         let survey = Survey::of(&self.directory)?;
-        read_headers(&self.directory, &survey.segments, &self.manifest, Access::Read)
+        read_headers(
+            &self.directory,
+            &survey.segments,
+            &self.manifest,
+            Access::Read,
+        )
     }
 
     /// Every file with the name of a segment, by id.
@@ -135,16 +155,27 @@ impl WalReader {
         let files = self.files()?;
         let seal_of = |id: u32| Some(files.get(&id.checked_add(1)?)?.activation()?.previous?.seal);
         let info = |(&id, found): (&u32, &Found)| {
-            let seal = found.activation().and_then(|_| seal_of(id)).filter(|_| id >= head);
+            let seal = found
+                .activation()
+                .and_then(|_| seal_of(id))
+                .filter(|_| id >= head);
             let bytes = found.file.len().unwrap_or(0);
-            SegmentInfo { id, path: self.directory.segment(id), bytes, state: state_of(id, head, found, seal), seal }
+            SegmentInfo {
+                id,
+                path: self.directory.segment(id),
+                bytes,
+                state: state_of(id, head, found, seal),
+                seal,
+            }
         };
         Ok(files.iter().map(info).collect())
     }
 }
 
 fn no_log(dir: &Path) -> Error {
-    Error::new(ErrorKind::NotFound, "there is no log").at_path(dir).advise("name the directory of a log")
+    Error::new(ErrorKind::NotFound, "there is no log")
+        .at_path(dir)
+        .advise("name the directory of a log")
 }
 
 fn state_of(id: u32, head: u32, found: &Found, seal: Option<u64>) -> SegmentState {

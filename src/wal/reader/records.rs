@@ -84,7 +84,14 @@ impl WalReader {
             return Err(discarded(from));
         }
         let durable = self.durable()?;
-        Ok(ReaderRecords { reader: self, from, durable, segment: None, batch: Vec::new(), state: State::Reading })
+        Ok(ReaderRecords {
+            reader: self,
+            from,
+            durable,
+            segment: None,
+            batch: Vec::new(),
+            state: State::Reading,
+        })
     }
 
     /// The record at `lsn`; of a batch, its first.
@@ -96,24 +103,42 @@ impl WalReader {
         match first {
             Some(Ok(record)) if record.lsn() == lsn => Ok(record),
             Some(Err(error)) => Err(error),
-            _ => Err(Error::new(ErrorKind::NotFound, "no record begins at the position").at_lsn(lsn)),
+            _ => {
+                Err(Error::new(ErrorKind::NotFound, "no record begins at the position").at_lsn(lsn))
+            }
         }
     }
 
     /// Segment `id`, if it is activated, with a scanner at its first frame.
     fn open_segment(&self, id: u32) -> Result<Option<Segment>> {
         let path = self.directory.segment(id);
-        if !self.directory.list()?.iter().any(|name| path.file_name() == Some(name)) {
+        if !self
+            .directory
+            .list()?
+            .iter()
+            .any(|name| path.file_name() == Some(name))
+        {
             return Ok(None);
         }
         let mut files = read_headers(&self.directory, &[id], &self.manifest, Access::Read)?;
-        let Some(found) = files.remove(&id) else { return Ok(None) };
-        let Header::Ours(Ok(activation)) = found.header else { return Ok(None) };
-        let Some(start) = Lsn::new(id, FIRST_FRAME) else { return Ok(None) };
+        let Some(found) = files.remove(&id) else {
+            return Ok(None);
+        };
+        let Header::Ours(Ok(activation)) = found.header else {
+            return Ok(None);
+        };
+        let Some(start) = Lsn::new(id, FIRST_FRAME) else {
+            return Ok(None);
+        };
         let source = FileSource::new(Arc::clone(&found.file), self.manifest.segment_size)
             .map_err(|error| Error::io("cannot read a segment", &path, error))?;
         let scanner = Scanner::new(start, activation.salt, None);
-        Ok(Some(Segment { id, activation, source, scanner }))
+        Ok(Some(Segment {
+            id,
+            activation,
+            source,
+            scanner,
+        }))
     }
 }
 
@@ -170,14 +195,20 @@ impl Iterator for ReaderRecords<'_> {
 impl ReaderRecords<'_> {
     /// One frame, or the step into the next segment, or the end.
     fn step(&mut self) -> Result<()> {
-        let Some(segment) = &mut self.segment else { return self.enter() };
+        let Some(segment) = &mut self.segment else {
+            return self.enter();
+        };
         let path = self.reader.directory.segment(segment.id);
         let fail = |error| Error::io("cannot read a segment", &path, error);
         match segment.scanner.next(&mut segment.source).map_err(fail)? {
             Step::Frame(frame) if frame.lsn < self.from => Ok(()),
             Step::Frame(frame) => {
                 let len = frame.header.len as usize;
-                let payload = segment.source.bytes(frame.payload_offset, len).map_err(fail)?.to_vec();
+                let payload = segment
+                    .source
+                    .bytes(frame.payload_offset, len)
+                    .map_err(fail)?
+                    .to_vec();
                 self.take(frame, payload);
                 Ok(())
             }
@@ -199,13 +230,19 @@ impl ReaderRecords<'_> {
     fn turn(&mut self) -> Result<()> {
         self.check_head()?;
         self.state = State::Ended;
-        let Some(segment) = &self.segment else { return Ok(()) };
+        let Some(segment) = &self.segment else {
+            return Ok(());
+        };
         let (at, id) = (segment.scanner.at(), segment.id);
         if at < self.from && at.segment() == self.from.segment() {
             return Ok(());
         }
-        let Some(next_id) = id.checked_add(1) else { return Ok(()) };
-        let Some(next) = self.reader.open_segment(next_id)? else { return Ok(()) };
+        let Some(next_id) = id.checked_add(1) else {
+            return Ok(());
+        };
+        let Some(next) = self.reader.open_segment(next_id)? else {
+            return Ok(());
+        };
         let follows = next.activation.previous.is_some_and(|end| {
             end.seal == at.offset()
                 && end.salt == segment.scanner.salt()
@@ -220,24 +257,45 @@ impl ReaderRecords<'_> {
 
     /// A stop in a segment that was recycled meanwhile is no end.
     fn check_head(&self) -> Result<()> {
-        let at = self.segment.as_ref().map_or(self.from, |segment| segment.scanner.at());
-        if at.segment() < self.reader.head()?.segment() { Err(discarded(at)) } else { Ok(()) }
+        let at = self
+            .segment
+            .as_ref()
+            .map_or(self.from, |segment| segment.scanner.at());
+        if at.segment() < self.reader.head()?.segment() {
+            Err(discarded(at))
+        } else {
+            Ok(())
+        }
     }
 
     fn take(&mut self, frame: ScannedFrame, payload: Vec<u8>) {
-        let known_durable = if frame.lsn < self.durable { Durability::Known } else { Durability::NotKnown };
+        let known_durable = if frame.lsn < self.durable {
+            Durability::Known
+        } else {
+            Durability::NotKnown
+        };
         let end = Lsn::new(frame.lsn.segment(), frame.end_offset).unwrap_or(frame.lsn);
-        let record = |index, tag, payload| OwnedRecord { lsn: frame.lsn, end, index, tag, payload, known_durable };
+        let record = |index, tag, payload| OwnedRecord {
+            lsn: frame.lsn,
+            end,
+            index,
+            tag,
+            payload,
+            known_durable,
+        };
         match frame.header.kind {
             FrameKind::Record => self.batch.push(record(0, frame.header.tag, payload)),
             FrameKind::Batch => {
                 let count = frame.header.count;
-                let located = (0..count).rev().filter_map(|index| Some((index, batch::locate(&payload, count, index)?)));
+                let located = (0..count)
+                    .rev()
+                    .filter_map(|index| Some((index, batch::locate(&payload, count, index)?)));
                 let bytes = |range: std::ops::Range<u64>| {
                     let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
                     payload[at(range.start)..at(range.end)].to_vec()
                 };
-                self.batch.extend(located.map(|(index, (range, tag))| record(index, tag, bytes(range))));
+                self.batch
+                    .extend(located.map(|(index, (range, tag))| record(index, tag, bytes(range))));
             }
             FrameKind::Aborted | FrameKind::Epoch | FrameKind::Rewind => {}
         }

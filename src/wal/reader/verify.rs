@@ -85,7 +85,11 @@ impl Verdict {
         Self {
             row: chain.row.letter,
             name: chain.row.name,
-            kind: if chain.cut.is_some() { VerdictKind::TornTail } else { VerdictKind::Clean },
+            kind: if chain.cut.is_some() {
+                VerdictKind::TornTail
+            } else {
+                VerdictKind::Clean
+            },
             segments: chain.sealed.len() as u64 + 1,
             records: chain.scanned_records,
             bytes: chain.scanned_bytes,
@@ -128,7 +132,11 @@ impl WalReader {
     fn inspect(&self) -> Result<ChainFound, Refusal> {
         let cookie = self.cookie()?;
         let files = self.files()?;
-        let walk = Walk { directory: &self.directory, segments: &files, size: self.manifest.segment_size };
+        let walk = Walk {
+            directory: &self.directory,
+            segments: &files,
+            size: self.manifest.segment_size,
+        };
         follow(walk, cookie.as_ref(), Depth::Full)
     }
 }

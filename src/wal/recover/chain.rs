@@ -23,10 +23,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::verdict::{Action, Behind, Chain, CookieState, Findings, Reach, Reading, Row, StopKind, judge};
+use crate::format::verdict::{
+    Action, Behind, Chain, CookieState, Findings, Reach, Reading, Row, StopKind, judge,
+};
 use crate::format::{
-    Activation, Cookie, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameKind, PreviousEnd, Scanner, Source, Step, Stop,
-    evidence_after,
+    Activation, Cookie, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameKind, PreviousEnd, Scanner,
+    Source, Step, Stop, evidence_after,
 };
 use crate::lsn::Lsn;
 use crate::segment::{Directory, FileSource, Salts};
@@ -74,10 +76,21 @@ pub(crate) struct Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let row = row_of(CookieState::Valid, Chain::Whole, Reading::Failed);
-        let row = if error.kind() == ErrorKind::Corrupt { row_of(CookieState::Valid, Chain::Broken, Reading::Complete) } else { row };
+        let row = if error.kind() == ErrorKind::Corrupt {
+            row_of(CookieState::Valid, Chain::Broken, Reading::Complete)
+        } else {
+            row
+        };
         Self { row, error }
     }
 }
+
+/// The payload of an epoch frame, in bytes.
+const EPOCH_LEN: usize = 40;
+const _: () = assert!(
+    EPOCH_LEN as u64 + 24 == EPOCH_FRAME_SIZE,
+    "header and payload"
+);
 
 /// What the walk needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -91,9 +104,17 @@ pub(crate) struct Walk<'a> {
 ///
 /// # Errors
 /// `Corrupt` or `Io` with the row of the table, if the table refuses.
-pub(crate) fn follow(walk: Walk<'_>, cookie: Option<&Cookie>, depth: Depth) -> Result<ChainFound, Refusal> {
-    let Some(cookie) = cookie else { return Err(walk.refuse(CookieState::Missing)) };
-    let Some(head) = cookie.head.map(|slot| slot.lsn) else { return Err(walk.refuse(CookieState::WithoutHead)) };
+pub(crate) fn follow(
+    walk: Walk<'_>,
+    cookie: Option<&Cookie>,
+    depth: Depth,
+) -> Result<ChainFound, Refusal> {
+    let Some(cookie) = cookie else {
+        return Err(walk.refuse(CookieState::Missing));
+    };
+    let Some(head) = cookie.head.map(|slot| slot.lsn) else {
+        return Err(walk.refuse(CookieState::WithoutHead));
+    };
     let known = cookie.durable.map_or(head, |slot| slot.lsn.max(head));
     let mut sealed = walk.check_links(head, known)?;
     let first = match depth {
@@ -140,14 +161,19 @@ impl Walk<'_> {
         let mut sealed = Vec::new();
         for id in head.segment()..known.segment() {
             let activation = self.activation(id).ok_or_else(|| self.missing(id))?;
-            let next = self.activation(id + 1).ok_or_else(|| self.missing(id + 1))?;
-            let end = next.previous.filter(|end| (FIRST_FRAME..=self.size).contains(&end.seal));
+            let next = self
+                .activation(id + 1)
+                .ok_or_else(|| self.missing(id + 1))?;
+            let end = next
+                .previous
+                .filter(|end| (FIRST_FRAME..=self.size).contains(&end.seal));
             let end = end.ok_or_else(|| self.missing(id + 1))?;
             Salts::read_back(&mut self.source(id)?, activation, &end)
                 .map_err(|error| error.at_path(&self.directory.segment(id)))?;
             sealed.push((id, end));
         }
-        self.activation(known.segment()).ok_or_else(|| self.missing(known.segment()))?;
+        self.activation(known.segment())
+            .ok_or_else(|| self.missing(known.segment()))?;
         Ok(sealed)
     }
 
@@ -163,7 +189,9 @@ impl Walk<'_> {
                 scan.records += before.records;
             }
             let next = id.checked_add(1).and_then(|next| self.activation(next));
-            let Some((activation, end)) = next.and_then(|next| Some((next, next.previous?))) else { return Ok(scan) };
+            let Some((activation, end)) = next.and_then(|next| Some((next, next.previous?))) else {
+                return Ok(scan);
+            };
             if !continues(&scan, &end) {
                 return Ok(scan);
             }
@@ -192,8 +220,11 @@ impl Walk<'_> {
                     FrameKind::Batch => records += u64::from(frame.header.count),
                     FrameKind::Epoch => {
                         salts.push_epoch(frame.lsn.offset(), frame.end_offset, scanner.salt());
-                        let payload = source.bytes(frame.payload_offset, EPOCH_FRAME_SIZE as usize - 24).map_err(fail)?;
-                        opened = Epoch::decode(payload, frame.lsn).map_or(opened, |epoch| epoch.opened);
+                        let payload = source
+                            .bytes(frame.payload_offset, EPOCH_LEN)
+                            .map_err(fail)?;
+                        opened =
+                            Epoch::decode(payload, frame.lsn).map_or(opened, |epoch| epoch.opened);
                     }
                     FrameKind::Aborted | FrameKind::Rewind => {}
                 },
@@ -219,8 +250,8 @@ impl Walk<'_> {
             Error::io("cannot read a segment", &self.directory.segment(id), error).at_segment(id)
         };
         let mut source = self.source(id)?;
-        let evidence =
-            evidence_after(&mut source, id, scan.stop.offset + 8, &[scan.salts.last()]).map_err(fail)?;
+        let evidence = evidence_after(&mut source, id, scan.stop.offset + 8, &[scan.salts.last()])
+            .map_err(fail)?;
         scan.behind = evidence.behind();
         scan.behind_end = evidence.last_end;
         scan.known = scan.known.max(evidence.durable);
@@ -229,14 +260,19 @@ impl Walk<'_> {
             id += 1;
             scan.behind = Behind::Frames;
             self.add_evidence_of(id, scan)?;
-            linked = id.checked_add(1).and_then(|next| self.activation(next)).is_some_and(|next| {
-                self.activation(id).is_some_and(|activation| {
-                    let end = next.previous;
-                    end.is_some_and(|end| {
-                        self.source(id).is_ok_and(|mut source| Salts::read_back(&mut source, activation, &end).is_ok())
+            linked = id
+                .checked_add(1)
+                .and_then(|next| self.activation(next))
+                .is_some_and(|next| {
+                    self.activation(id).is_some_and(|activation| {
+                        let end = next.previous;
+                        end.is_some_and(|end| {
+                            self.source(id).is_ok_and(|mut source| {
+                                Salts::read_back(&mut source, activation, &end).is_ok()
+                            })
+                        })
                     })
-                })
-            });
+                });
         }
         Ok(())
     }
@@ -245,23 +281,33 @@ impl Walk<'_> {
     fn is_linked_past<S: Source>(&self, scan: &Scan, source: &mut S) -> bool {
         let id = scan.end.segment();
         let next = id.checked_add(1).and_then(|next| self.activation(next));
-        let (Some(activation), Some(end)) = (self.activation(id), next.and_then(|next| next.previous)) else {
+        let (Some(activation), Some(end)) =
+            (self.activation(id), next.and_then(|next| next.previous))
+        else {
             return false;
         };
         let follows = if end.last_epoch == scan.salts.last_epoch() {
             end.salt == scan.salts.last()
         } else {
-            end.last_epoch > Some(scan.stop.offset) && Salts::read_back(source, activation, &end).is_ok()
+            end.last_epoch > Some(scan.stop.offset)
+                && Salts::read_back(source, activation, &end).is_ok()
         };
         follows && end.seal > scan.stop.offset
     }
 
     /// What a segment that is linked past the stop says of the durable position.
     fn add_evidence_of(&self, id: u32, scan: &mut Scan) -> Result<()> {
-        let stated = self.activation(id).and_then(|activation| activation.durable);
+        let stated = self
+            .activation(id)
+            .and_then(|activation| activation.durable);
         let mut later = self.scan_segment(id)?;
         let mut source = self.source(id)?;
-        let evidence = evidence_after(&mut source, id, later.stop.offset + 8, &[later.salts.last()]);
+        let evidence = evidence_after(
+            &mut source,
+            id,
+            later.stop.offset + 8,
+            &[later.salts.last()],
+        );
         let evidence = evidence.map_err(|error| {
             Error::io("cannot read a segment", &self.directory.segment(id), error).at_segment(id)
         })?;
@@ -272,9 +318,20 @@ impl Walk<'_> {
     }
 
     /// Step 4.
-    fn conclude(&self, head: Lsn, sealed: Vec<(u32, PreviousEnd)>, scan: Scan) -> Result<ChainFound, Refusal> {
+    fn conclude(
+        &self,
+        head: Lsn,
+        sealed: Vec<(u32, PreviousEnd)>,
+        scan: Scan,
+    ) -> Result<ChainFound, Refusal> {
         let known = scan.known.unwrap_or(head);
-        let reach = |bound| if scan.end < bound { Reach::Short } else { Reach::Reached };
+        let reach = |bound| {
+            if scan.end < bound {
+                Reach::Short
+            } else {
+                Reach::Reached
+            }
+        };
         let row = judge(Findings {
             reading: Reading::Complete,
             cookie: CookieState::Valid,
@@ -286,8 +343,14 @@ impl Walk<'_> {
         });
         if let Action::Refuse(kind) = row.action {
             let path = self.directory.segment(scan.end.segment());
-            let what = format!("row {}: {}; it is known to be durable up to {known}", row.letter, row.name);
-            let error = Error::new(kind, what).at_path(&path).at_lsn(scan.end).caused_by(scan.stop.fault);
+            let what = format!(
+                "row {}: {}; it is known to be durable up to {known}",
+                row.letter, row.name
+            );
+            let error = Error::new(kind, what)
+                .at_path(&path)
+                .at_lsn(scan.end)
+                .caused_by(scan.stop.fault);
             return Err(Refusal { row, error });
         }
         let cut_end = match row.action {
@@ -311,15 +374,23 @@ impl Walk<'_> {
     fn refuse(&self, cookie: CookieState) -> Refusal {
         let row = row_of(cookie, Chain::Whole, Reading::Complete);
         let what = format!("row {}: {}", row.letter, row.name);
-        Refusal { row, error: Error::new(ErrorKind::Corrupt, what).at_path(self.directory.path()) }
+        Refusal {
+            row,
+            error: Error::new(ErrorKind::Corrupt, what).at_path(self.directory.path()),
+        }
     }
 
     /// Row H.
     fn missing(&self, id: u32) -> Error {
         let row = row_of(CookieState::Valid, Chain::Broken, Reading::Complete);
-        let why = self.segments.get(&id).map_or_else(|| "there is no such file".to_owned(), Found::fault);
+        let why = self
+            .segments
+            .get(&id)
+            .map_or_else(|| "there is no such file".to_owned(), Found::fault);
         let what = format!("row {}: {}: {why}", row.letter, row.name);
-        Error::new(ErrorKind::Corrupt, what).at_path(&self.directory.segment(id)).at_segment(id)
+        Error::new(ErrorKind::Corrupt, what)
+            .at_path(&self.directory.segment(id))
+            .at_segment(id)
     }
 }
 

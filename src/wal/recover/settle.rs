@@ -86,17 +86,31 @@ pub(crate) fn settle<'a>(
     cookie.store_again();
     cookie.sync()?;
     let segment = Segment::new(end.segment(), mold.size, bytes.share(), salts);
-    Ok(Settled { segment, end, room, stored_again_bytes: stored })
+    Ok(Settled {
+        segment,
+        end,
+        room,
+        stored_again_bytes: stored,
+    })
 }
 
 fn vanished(mold: &Mold, id: u32) -> Error {
     let path = mold.directory.segment(id);
-    Error::new(crate::error::ErrorKind::Internal, "a segment of the chain was not opened").at_path(&path).at_segment(id)
+    Error::new(
+        crate::error::ErrorKind::Internal,
+        "a segment of the chain was not opened",
+    )
+    .at_path(&path)
+    .at_segment(id)
 }
 
 /// The accepted bytes of segment `id` that are not known to be durable.
 fn accepted(chain: &ChainFound, from: Lsn, id: u32) -> Range<u64> {
-    let start = if id == from.segment() { from.offset() } else { FIRST_FRAME };
+    let start = if id == from.segment() {
+        from.offset()
+    } else {
+        FIRST_FRAME
+    };
     let sealed = chain.sealed.iter().find(|(sealed, _)| *sealed == id);
     start..sealed.map_or(chain.end.offset(), |(_, end)| end.seal)
 }
@@ -107,9 +121,13 @@ fn open(mold: &Mold, id: u32, found: &Found) -> Result<Exclusive> {
         let path = path.clone();
         move |error| Error::io(what, &path, error).at_segment(id)
     };
-    found.file.sync().map_err(fail("a segment could not be written back; its contents are unknown"))?;
+    found.file.sync().map_err(fail(
+        "a segment could not be written back; its contents are unknown",
+    ))?;
     let size = usize::try_from(mold.size).unwrap_or(usize::MAX);
-    Ok(Exclusive::fresh(found.file.map(size).map_err(fail("cannot map a segment"))?))
+    Ok(Exclusive::fresh(
+        found.file.map(size).map_err(fail("cannot map a segment"))?,
+    ))
 }
 
 /// The first block, which carries the activation, and the pages of `range`.
@@ -128,10 +146,13 @@ fn store_again(mold: &Mold, id: u32, bytes: &mut Exclusive, range: Range<u64>) -
 }
 
 fn sync(mold: &Mold, id: u32, bytes: &Exclusive, range: Range<u64>) -> Result<()> {
-    bytes.mapping().sync(at(range.start)..at(range.end)).map_err(|error| {
-        let path = mold.directory.segment(id);
-        Error::io("what was recovered could not be made durable", &path, error).at_segment(id)
-    })
+    bytes
+        .mapping()
+        .sync(at(range.start)..at(range.end))
+        .map_err(|error| {
+            let path = mold.directory.segment(id);
+            Error::io("what was recovered could not be made durable", &path, error).at_segment(id)
+        })
 }
 
 /// Writes the epoch frame, if it fits.
@@ -140,7 +161,9 @@ fn barrier(mold: &Mold, chain: &ChainFound, bytes: &mut Exclusive) -> Result<(Sa
     let start = chain.end.offset();
     let end = start + EPOCH_FRAME_SIZE;
     let behind = Lsn::new(chain.end.segment(), end).filter(|_| end <= mold.size);
-    let Some(behind) = behind else { return Ok((salts, chain.end, Room::Sealed)) };
+    let Some(behind) = behind else {
+        return Ok((salts, chain.end, Room::Sealed));
+    };
     let salt = mold.draw_salt(|salt| salts.differ_from(salt))?;
     let epoch = Epoch {
         salt,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
-    Activation, ActivationFault, HeaderFault, Manifest, ManifestFault, Prepared, Uuid, decode_activation,
-    decode_prepared,
+    Activation, ActivationFault, HeaderFault, MAX_MANIFEST_LEN, Manifest, ManifestFault, Prepared,
+    Uuid, decode_activation, decode_prepared,
 };
 use crate::segment::{Directory, MANIFEST, Name, segment_name};
 use crate::sys::{Access, DiskFile};
@@ -52,12 +52,14 @@ impl Survey {
 pub(crate) fn read_manifest(directory: &Directory) -> Result<Manifest> {
     let path = directory.file(MANIFEST);
     let file = directory.open(MANIFEST, Access::Read)?;
-    let bytes = read_whole(&*file, 1 << 16).map_err(|error| Error::io("cannot read MANIFEST", &path, error))?;
+    let bytes = read_whole(&*file, MAX_MANIFEST_LEN + 1)
+        .map_err(|error| Error::io("cannot read MANIFEST", &path, error))?;
     Manifest::decode(&bytes).map_err(|fault| {
         let (kind, what) = match fault {
-            ManifestFault::NewerVersion(_) | ManifestFault::UnknownFeatures(_) => {
-                (ErrorKind::Incompatible, "the log was written by a newer version of segwal")
-            }
+            ManifestFault::NewerVersion(_) | ManifestFault::UnknownFeatures(_) => (
+                ErrorKind::Incompatible,
+                "the log was written by a newer version of segwal",
+            ),
             _ => (ErrorKind::Corrupt, "MANIFEST is damaged"),
         };
         Error::new(kind, what).at_path(&path).caused_by(fault)
@@ -66,7 +68,9 @@ pub(crate) fn read_manifest(directory: &Directory) -> Result<Manifest> {
 
 /// All of a small file; what exceeds `limit` is not read.
 pub(crate) fn read_whole(file: &dyn DiskFile, limit: usize) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(limit);
+    let len = usize::try_from(file.len()?)
+        .unwrap_or(usize::MAX)
+        .min(limit);
     let mut bytes = vec![0; len];
     let read = file.read_at(0, &mut bytes)?;
     bytes.truncate(read);
@@ -128,19 +132,28 @@ pub(crate) fn read_headers(
     ids.iter().map(read).collect()
 }
 
-fn read_header(directory: &Directory, id: u32, manifest: &Manifest, access: Access) -> Result<Found> {
+fn read_header(
+    directory: &Directory,
+    id: u32,
+    manifest: &Manifest,
+    access: Access,
+) -> Result<Found> {
     let path = directory.segment(id);
     let file = directory.open(&segment_name(id), access)?;
-    let fail = |error| Error::io("cannot read the header of a segment", &path, error).at_segment(id);
+    let fail =
+        |error| Error::io("cannot read the header of a segment", &path, error).at_segment(id);
     let mut block = vec![0; 4096];
     let read = file.read_at(0, &mut block).map_err(fail)?;
     block.truncate(read);
     let len = file.len().map_err(fail)?;
     let header = match decode_prepared(&block) {
         Err(HeaderFault::NewerVersion(_) | HeaderFault::UnknownFeatures(_)) => {
-            return Err(Error::new(ErrorKind::Incompatible, "a segment was written by a newer version of segwal")
-                .at_path(&path)
-                .at_segment(id));
+            return Err(Error::new(
+                ErrorKind::Incompatible,
+                "a segment was written by a newer version of segwal",
+            )
+            .at_path(&path)
+            .at_segment(id));
         }
         Err(fault) => Header::Damaged(fault),
         Ok(prepared) => judge(id, len, &block, &prepared, manifest),
