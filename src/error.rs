@@ -239,18 +239,31 @@ const EMFILE: i32 = 24;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tell(f)?;
+        let Inner { kind, action, .. } = &*self.0;
+        write!(f, "; {}", action.as_deref().unwrap_or(kind.advice()))
+    }
+}
+
+impl Error {
+    /// What happened and where, down to the first cause. The advice is the outermost error's alone.
+    fn tell(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
-            kind,
             what,
-            action,
             place,
             source,
+            ..
         } = &*self.0;
         write!(f, "{what}{place}")?;
-        if let Some(source) = source {
-            write!(f, ": {source}")?;
+        let Some(source) = source.as_deref() else {
+            return Ok(());
+        };
+        let source: &(dyn error::Error + 'static) = source;
+        f.write_str(": ")?;
+        match source.downcast_ref::<Self>() {
+            Some(error) => error.tell(f),
+            None => write!(f, "{source}"),
         }
-        write!(f, "; {}", action.as_deref().unwrap_or(kind.advice()))
     }
 }
 
@@ -321,6 +334,11 @@ mod tests {
         );
         let error = cause.poison();
         assert_eq!(error.kind(), ErrorKind::Poisoned);
+        let inner = ErrorKind::NoSpace.advice();
+        assert!(
+            !error.to_string().contains(inner),
+            "the outermost advice alone: {error}"
+        );
         assert_eq!(error.os_error(), Some(28));
         assert_eq!(error.place().path.as_deref(), Some(Path::new("/log/3.seg")));
     }

@@ -32,6 +32,10 @@
 //! * `loom`: the model checker's types in the core; takes effect with `--cfg loom` alone.
 #![deny(unsafe_code)]
 
+#[cfg_attr(
+    all(loom, feature = "loom"),
+    expect(dead_code, reason = "the models use the core alone")
+)]
 mod error;
 mod log;
 mod lsn;
@@ -78,3 +82,8 @@ pub mod internals {
     pub use crate::log::*;
     pub use crate::sync::{set_thread_hint, twin};
 }
+
+/// The README's code is compiled and run.
+#[cfg(all(doctest, not(all(loom, feature = "loom"))))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -33,6 +33,8 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Calls that waited for a sync and got it: divided by `syncs`, the commits for each sync.
+            pub commits: u64,
             /// Segments that hold records which were not discarded, the active one included.
             pub retained_segments: u64,
             /// Segments that are ready to be rotated into.
@@ -54,8 +56,6 @@ macro_rules! counters {
 counters! {
     /// Successful syncs.
     syncs,
-    /// Calls that a sync answered: divided by `syncs`, the commits for each sync.
-    commits,
     /// Bytes of frames that syncs covered.
     synced_bytes,
     /// Nanoseconds spent in syncs.

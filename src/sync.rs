@@ -28,6 +28,9 @@ mod types {
 
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
 
+    /// After so many pauses, some 50 microseconds, a leader stops waiting for its own frame if it can serve others.
+    pub(crate) const PATIENT_TURNS: u32 = 64;
+
     /// A small number that differs between the threads of a process, as far as it can.
     pub(crate) fn thread_hint() -> usize {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -66,6 +69,9 @@ mod types {
 
     pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
 
+    /// A model has no time to lose.
+    pub(crate) const PATIENT_TURNS: u32 = 1;
+
     loom::thread_local!(static HINT: Cell<usize> = Cell::new(0));
 
     /// The number that the model gave to its thread.
@@ -101,6 +107,8 @@ pub mod twin {
     pub enum Twin {
         /// A slot becomes busy by a relaxed store or exchange.
         BusyRelaxed,
+        /// A slot is claimed without acquiring what its last owner filled.
+        ClaimWithoutAcquire,
         /// A slot becomes idle by a relaxed store.
         IdleRelaxed,
         /// The frontier loads the tail relaxed.
@@ -109,12 +117,22 @@ pub mod twin {
         SlotsRelaxed,
         /// The frontier looks at the slots before it looks at the tail.
         SlotsBeforeTail,
-        /// The high-water mark of used slots is raised after the claim.
-        UsedAfterClaim,
+        /// The high-water mark of used slots is raised after the addition.
+        UsedAfterTake,
+        /// The published bound is raised by a relaxed maximum.
+        PublishedRelaxed,
+        /// An end wakes without changing the words.
+        RouseWithoutChange,
         /// Reservations of the same bytes: the tail is read and stored in two steps.
         TakeInTwoSteps,
+        /// A reservation changes the tail by a relaxed addition or exchange.
+        TakeRelaxed,
+        /// The tail moves to the next segment by a relaxed swap.
+        InstallRelaxed,
         /// An over-run tail counts as the segment's end, not as its seal.
         OverrunIsEnd,
+        /// A place that was sealed for a later segment counts as not sealed yet.
+        LaterSealIsNone,
         /// The straddler goes idle before it records the seal.
         SealAfterIdle,
         /// A thread rotates without taking the lock.
@@ -133,6 +151,8 @@ pub mod twin {
         FrontierAfterFlush,
         /// Poison wakes one round only.
         PoisonOneRound,
+        /// A leader behind a hole serves nobody until the hole is filled.
+        HoleHoldsAll,
         /// A failed leader keeps the leadership.
         LeaderKeepsFlag,
         /// A position equal to the durable bound counts as durable.
@@ -160,7 +180,8 @@ pub mod twin {
             ACTIVE.with(|active| active.set(twin));
         }
 
-        pub(crate) fn is(twin: Twin) -> bool {
+        /// Whether the chosen defect is `twin`.
+        pub fn is(twin: Twin) -> bool {
             ACTIVE.with(|active| active.get() == Some(twin))
         }
     }
@@ -173,9 +194,10 @@ pub mod twin {
         }
     }
 
-    #[cfg(all(loom, feature = "loom"))]
-    pub use active::choose;
+    #[cfg(not(all(loom, feature = "loom")))]
     pub(crate) use active::is;
+    #[cfg(all(loom, feature = "loom"))]
+    pub use active::{choose, is};
 
     /// `ordering`, unless `twin` is active: then relaxed.
     #[inline]

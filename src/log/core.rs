@@ -14,15 +14,18 @@
 //! * C1. The bytes of two claims never overlap (T2, T4).
 //! * C2. Every frame below [`frontier`](Core::frontier) is filled, and what filled it happened before the return.
 //! * C3. The frontier is a frame boundary: an over-run tail counts as its segment's seal. While the seal is not visible,
-//!   the straddler's slot still is busy and bounds the frontier (it stores the seal before it goes idle).
+//!   the straddler's slot still is busy and bounds the frontier (it stores the seal before it goes idle). If its place shows
+//!   the seal of a later segment instead, the tail has long moved on, and so the look begins anew.
 //! * C4. The frontier of one observer may go back (a writer with an old view of the tail claims a slot), the published
 //!   bound, a maximum, does not.
+
+use std::cmp;
 
 use crate::lsn::Lsn;
 use crate::sync::twin::{self, Twin};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 
-use super::claim::{Body, Seat, Span};
+use super::seat::{Body, Seat, Span};
 use super::slots::Slots;
 use super::tail::{Tail, TailWord};
 use super::window::Window;
@@ -208,6 +211,15 @@ impl<S: Body> Core<S> {
 
     /// The bound below which every frame is filled, as seen now.
     pub fn frontier(&self) -> Lsn {
+        loop {
+            if let Some(bound) = self.look() {
+                return Lsn::from_word(bound).unwrap_or(Lsn::at(1, self.shape.first));
+            }
+        }
+    }
+
+    /// One look at the frontier; `None` if the ring went round in its midst (C3).
+    fn look(&self) -> Option<u64> {
         let (tail, lowest) = if twin::is(Twin::SlotsBeforeTail) {
             let lowest = self.slots.lowest();
             (self.tail.observe(), lowest)
@@ -215,28 +227,34 @@ impl<S: Body> Core<S> {
             let tail = self.tail.observe();
             (tail, self.slots.lowest())
         };
-        let bound = self.bound_of(tail);
-        let lowest = lowest.map_or(bound, |(lowest, _)| lowest.min(bound));
-        Lsn::from_word(lowest).unwrap_or(Lsn::at(1, self.shape.first))
+        let bound = self.bound_of(tail)?;
+        Some(lowest.map_or(bound, |(lowest, _)| lowest.min(bound)))
     }
 
     /// The tail as a position: an over-run one is its segment's seal. Read after the slots (C3).
-    fn bound_of(&self, tail: TailWord) -> u64 {
+    fn bound_of(&self, tail: TailWord) -> Option<u64> {
         if tail.grains() <= self.shape.end {
-            return tail.to_word();
+            return Some(tail.to_word());
         }
         let end = Lsn::at(tail.segment(), self.shape.end);
         if twin::is(Twin::OverrunIsEnd) {
-            return end.to_word();
+            return Some(end.to_word());
         }
-        self.window.seal_of(tail.segment()).unwrap_or(end).to_word()
+        let seal = self.window.last_seal(tail.segment()).unwrap_or(end);
+        match seal.segment().cmp(&tail.segment()) {
+            cmp::Ordering::Equal => Some(seal.to_word()),
+            cmp::Ordering::Greater if !twin::is(Twin::LaterSealIsNone) => None,
+            // Not sealed yet: the straddler's slot is the lower bound.
+            _ => Some(end.to_word()),
+        }
     }
 
     /// The bound below which every frame is filled; never goes back.
     pub fn published(&self) -> Lsn {
         let frontier = self.frontier().to_word();
         // AcqRel: pairs with itself, so that who is told a bound that another observed also sees the bytes below it.
-        let before = self.published.fetch_max(frontier, Ordering::AcqRel);
+        let order = twin::unless(Twin::PublishedRelaxed, Ordering::AcqRel);
+        let before = self.published.fetch_max(frontier, order);
         Lsn::from_word(before.max(frontier)).unwrap_or(Lsn::at(1, self.shape.first))
     }
 
@@ -247,8 +265,22 @@ impl<S: Body> Core<S> {
 
     /// The end of everything reserved so far: the tail, or the seal of a full segment.
     pub fn end(&self) -> Lsn {
-        let bound = self.bound_of(self.tail.observe());
+        let bound = loop {
+            if let Some(bound) = self.bound_of(self.tail.observe()) {
+                break bound;
+            }
+        };
         Lsn::from_word(bound).unwrap_or(Lsn::at(1, self.shape.first))
+    }
+
+    /// As [`end`](Self::end), and a frame boundary: `None` while a straddler is about to record where its segment ends.
+    pub fn boundary(&self) -> Option<Lsn> {
+        let tail = self.tail.observe();
+        if tail.grains() <= self.shape.end {
+            return Lsn::from_word(tail.to_word());
+        }
+        let seal = self.window.last_seal(tail.segment());
+        seal.filter(|seal| seal.segment() == tail.segment())
     }
 
     /// The tail as a position, for looking ahead of it.

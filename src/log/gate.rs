@@ -30,7 +30,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
 use crate::sync::twin::{self, Twin};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, PATIENT_TURNS};
 
 use super::ending::Ending;
 use super::gather::{Gather, GatherLimits};
@@ -79,6 +79,8 @@ struct State {
     collecting: usize,
     waiting: [u32; 2],
     gather: Gather,
+    /// Calls that ended with their record durable, by a sync of their own or of another.
+    answered: u64,
 }
 
 impl Gate {
@@ -125,6 +127,7 @@ impl Gate {
         loop {
             ending.check()?;
             if self.is_durable(wish.lsn) {
+                state.answered += 1;
                 return Ok(());
             }
             if !state.led {
@@ -137,9 +140,7 @@ impl Gate {
                     work,
                     tenure: Tenure::Held,
                 };
-                if wish.lsn < leadership.lead(wish)? {
-                    return Ok(());
-                }
+                leadership.lead(wish)?;
                 state = self.state.lock();
                 continue;
             }
@@ -178,6 +179,11 @@ impl Gate {
         (state, waited)
     }
 
+    /// Calls that ended with their record durable.
+    pub fn answered(&self) -> u64 {
+        self.state.lock().answered
+    }
+
     /// Wakes everybody, because the log has ended.
     pub fn rouse(&self, host: &dyn Host) {
         let state = self.state.lock();
@@ -185,7 +191,9 @@ impl Gate {
             if twin::is(Twin::PoisonOneRound) && side != state.collecting {
                 continue;
             }
-            change(word);
+            if !twin::is(Twin::RouseWithoutChange) {
+                change(word);
+            }
             host.wake(word, Sleepers::All);
         }
     }
@@ -230,9 +238,6 @@ struct Leadership<'a> {
     work: &'a dyn Work,
     tenure: Tenure,
 }
-
-/// After so many pauses, some 50 microseconds, a leader stops waiting for its own frame if it can serve others.
-const PATIENT_TURNS: u32 = 64;
 
 impl Leadership<'_> {
     /// Syncs once, and returns the new durable bound.
@@ -291,6 +296,9 @@ impl Leadership<'_> {
     }
 
     fn could_serve(&self, frontier: Lsn) -> bool {
+        if twin::is(Twin::HoleHoldsAll) {
+            return false;
+        }
         // Relaxed: see `show_collected`.
         frontier > self.gate.durable() && self.gate.collected.load(Ordering::Relaxed) > 0
     }

@@ -21,7 +21,8 @@
 //! | `slots` | who is between reserving and publishing |
 //! | `window` | the segments in flight, and where they were sealed |
 //! | `core` | reserve, publish, frontier |
-//! | `claim` | the exclusive right to fill a range |
+//! | `seat` | a writer's place, and the exclusive right to a range |
+//! | `claim` | a reservation that is being filled |
 //! | `room` | rotation, and waiting for a segment |
 //! | `gate`, `gather` | group commit |
 //! | `pin` | what keeps a segment from being reused |
@@ -44,11 +45,12 @@ mod gather;
 mod host;
 mod pin;
 mod room;
+mod seat;
 mod slots;
 mod tail;
 mod window;
 
-pub use self::claim::{Body, Claim, Seat, Span};
+pub use self::claim::Claim;
 pub use self::core::{Attempt, Core, Published, Sealing, Shape};
 pub use self::ending::Ending;
 pub use self::gate::{Gate, Wish, Work};
@@ -56,5 +58,6 @@ pub use self::gather::GatherLimits;
 pub use self::host::{Host, Sleepers, Waited};
 pub use self::pin::{Pin, PinGuard};
 pub use self::room::{Patience, Room, Shortage, Supply, Terms};
+pub use self::seat::{Body, Seat, Span};
 pub use self::slots::{Slots, Tenure};
 pub use self::window::Window;

@@ -20,15 +20,18 @@
 //! # Memory orderings
 //! `announce` (`AcqRel`) → `wait` (Acquire): the ready segment, which a queue hands over anyway.
 
+use std::fmt;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
 use crate::sync::twin::{self, Twin};
 use crate::sync::{Arc, AtomicU32, Mutex, Ordering};
 
-use super::claim::{Body, Claim, Seat};
+use super::claim::Claim;
 use super::core::{Attempt, Core, Sealing};
 use super::ending::Ending;
 use super::host::{Host, Sleepers, Waited};
+use super::seat::{Body, Seat};
 
 /// Why there is no segment to rotate into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +240,14 @@ fn shortage<S: Body>(core: &Core<S>, segment: u32, terms: &Terms<'_, S>) -> Opti
         return Some(Shortage::Unsynced);
     }
     (!terms.supply.is_ready()).then_some(Shortage::NoSegment)
+}
+
+impl<S> fmt::Debug for Terms<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terms")
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The straddler stores the seal right after the addition that others have seen.

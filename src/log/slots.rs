@@ -21,8 +21,8 @@
 //! * `claim` (`AcqRel`), `enter` (Release), `leave` (Release) → `lowest` (Acquire): the bytes of every earlier frame of the
 //!   slot. `enter` too, because who sees the *next* busy value has not seen the idle value before it, and a relaxed
 //!   store would not carry the bytes. `claim` acquires for the same reason: the next owner passes on what the last one filled.
-//! * `used` raised (`AcqRel`) before the claim → loaded (Acquire) after the tail: a writer whose addition the tail shows is
-//!   within the count.
+//! * `used` raised (`AcqRel`) before the claim, and so before the addition → loaded (Acquire) after the tail: a writer whose
+//!   addition the tail shows is within the count. It is the tail that orders the two; their own orderings are a reserve.
 
 use crate::sync::twin::{self, Twin};
 use crate::sync::{AtomicU64, AtomicUsize, CachePadded, Ordering};
@@ -78,7 +78,7 @@ impl Slots {
     pub fn adopt(&self, limit: usize) -> Option<usize> {
         (0..limit).find(|&index| {
             self.raise_used(index);
-            // AcqRel: as `claim`.
+            // AcqRel: as `claim`. Relaxed: a lost exchange tells nothing.
             self.slots[index]
                 .compare_exchange(IDLE, OWNED, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
@@ -102,18 +102,18 @@ impl Slots {
 
     #[inline]
     fn try_claim(&self, index: usize, bound: TailWord) -> bool {
-        if !twin::is(Twin::UsedAfterClaim) {
-            self.raise_used(index);
-        }
+        self.raise_used(index);
         // AcqRel: pairs with `leave` (acquire: what the last owner filled) and with `lowest` (release).
-        let order = twin::unless(Twin::BusyRelaxed, Ordering::AcqRel);
-        let won = self.slots[index]
+        let order = if twin::is(Twin::ClaimWithoutAcquire) {
+            // Release: the defect is the want of an acquire.
+            Ordering::Release
+        } else {
+            twin::unless(Twin::BusyRelaxed, Ordering::AcqRel)
+        };
+        // Relaxed: a lost exchange tells nothing.
+        self.slots[index]
             .compare_exchange(IDLE, bound.to_word(), order, Ordering::Relaxed)
-            .is_ok();
-        if twin::is(Twin::UsedAfterClaim) && won {
-            self.raise_used(index);
-        }
-        won
+            .is_ok()
     }
 
     /// Makes an owned slot busy from `bound` on.
@@ -129,6 +129,9 @@ impl Slots {
     /// Makes a busy slot idle: what it covered is filled, or nothing was reserved.
     #[inline]
     pub fn leave(&self, index: usize, tenure: Tenure) {
+        if twin::is(Twin::UsedAfterTake) {
+            self.note_used(index);
+        }
         // Release: pairs with `lowest` and `claim`.
         self.slots[index].store(
             tenure.rest(),
@@ -154,6 +157,13 @@ impl Slots {
 
     #[inline]
     fn raise_used(&self, index: usize) {
+        if !twin::is(Twin::UsedAfterTake) {
+            self.note_used(index);
+        }
+    }
+
+    #[inline]
+    fn note_used(&self, index: usize) {
         // Relaxed: a stale count only costs the exchange below.
         if self.used.load(Ordering::Relaxed) <= index {
             // AcqRel: pairs with `lowest`, by way of the tail.

@@ -80,22 +80,26 @@ impl Tail {
     #[inline]
     pub fn take(&self, grains: u32) -> TailWord {
         if twin::is(Twin::TakeInTwoSteps) {
+            // Acquire: the defect is the step between this and the store.
             let word = self.0.load(Ordering::Acquire);
+            // Release: as above.
             self.0.store(word + u64::from(grains), Ordering::Release);
             return TailWord(word);
         }
         // AcqRel: pairs with `observe` (release) and with `install` (acquire).
-        TailWord(self.0.fetch_add(u64::from(grains), Ordering::AcqRel))
+        let order = twin::unless(Twin::TakeRelaxed, Ordering::AcqRel);
+        TailWord(self.0.fetch_add(u64::from(grains), order))
     }
 
     /// Moves the tail from `from` by `grains`, if it still is there.
     #[inline]
     pub fn exchange(&self, from: TailWord, grains: u32) -> Result<TailWord, TailWord> {
         let to = from.0 + u64::from(grains);
-        // AcqRel: pairs with `observe` (release) and with `install` (acquire). Relaxed on failure: only a hint.
+        // AcqRel: pairs with `observe` (release) and with `install` (acquire). Relaxed: a lost exchange is only a hint.
+        let order = twin::unless(Twin::TakeRelaxed, Ordering::AcqRel);
         let result = self
             .0
-            .compare_exchange(from.0, to, Ordering::AcqRel, Ordering::Relaxed);
+            .compare_exchange(from.0, to, order, Ordering::Relaxed);
         result.map(TailWord).map_err(TailWord)
     }
 
@@ -103,6 +107,7 @@ impl Tail {
     pub fn install(&self, lsn: Lsn) {
         // AcqRel: pairs with `observe` and `take`; an exchange rather than a store, so that reservations lost to the
         // old segment are part of its history.
-        self.0.swap(lsn.to_word(), Ordering::AcqRel);
+        let order = twin::unless(Twin::InstallRelaxed, Ordering::AcqRel);
+        self.0.swap(lsn.to_word(), order);
     }
 }

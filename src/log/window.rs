@@ -12,7 +12,9 @@
 //! * W4. A seal is stored once for each life of a place, by the straddler, while its slot is busy.
 //!
 //! # Memory orderings
-//! `seal` (Release) → `seal_of` (Acquire), for the rotation that spins on it. The frontier gets it by way of the straddler's slot.
+//! `seal` (Release) → `last_seal` (Acquire): a look that finds the seal of a later segment then finds the tail that moved
+//! there, at the latest after a few more looks; the models do not show that the pair is needed for more than that. The
+//! frontier gets the seal of its own segment by way of the straddler's slot.
 
 use crate::lsn::Lsn;
 use crate::sync::twin::{self, Twin};
@@ -85,7 +87,7 @@ impl<S> Window<S> {
 
     /// Records that `at` is where its segment ends.
     pub fn seal(&self, at: Lsn) {
-        // Release: pairs with `seal_of`.
+        // Release: pairs with `last_seal`.
         self.place(at.segment())
             .seal
             .store(at.to_word(), Ordering::Release);
@@ -93,8 +95,12 @@ impl<S> Window<S> {
 
     /// Where segment `id` ends, once the straddler has recorded it.
     pub fn seal_of(&self, id: u32) -> Option<Lsn> {
+        self.last_seal(id).filter(|seal| seal.segment() == id)
+    }
+
+    /// The seal that was recorded last in the place of segment `id`, for that segment or an older or later one.
+    pub fn last_seal(&self, id: u32) -> Option<Lsn> {
         // Acquire: pairs with `seal`.
-        let seal = Lsn::from_word(self.place(id).seal.load(Ordering::Acquire))?;
-        (seal.segment() == id).then_some(seal)
+        Lsn::from_word(self.place(id).seal.load(Ordering::Acquire))
     }
 }

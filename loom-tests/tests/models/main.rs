@@ -1,0 +1,17 @@
+//! The models, one file for each thing that the core claims.
+#![cfg(loom)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "whatever is no success here fails the model"
+)]
+
+mod abort;
+mod commit;
+mod ending;
+mod frontier;
+mod gate;
+mod recycle;
+mod reserve;
+mod rotate;
+mod space;
+mod window;
