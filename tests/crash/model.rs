@@ -158,10 +158,7 @@ impl Model {
         }
         let bounds = [wal.durable(), wal.published(), wal.end()];
         if bounds[0] != bounds[1] || bounds[1] != bounds[2] {
-            return Err(format!(
-                "durable, published, end are {bounds:?} after opening"
-            )
-            .into());
+            return Err(format!("durable, published, end are {bounds:?} after opening").into());
         }
         if got.last().is_some_and(|last| last.lsn >= wal.durable()) {
             return Err("a record was exposed that is not durable".to_owned().into());

@@ -67,3 +67,16 @@ fn durable_head_is_not_stored_over_while_the_other_is_not_durable() {
             .unwrap_or_else(|what| panic!("image {seed}: {what}"));
     }
 }
+
+#[test]
+fn record_whose_position_is_damaged_is_corrupt_and_not_missing() {
+    let life = after(&[
+        Step::Append { len: 8, tag: 0 },
+        Step::AppendLongest,
+        Step::Close,
+    ]);
+    let disk = life.disk.snapshot();
+    let path = "/log/00000000000000000001.seg";
+    disk.flip_bit(path.as_ref(), 8 * (4096 + 8)).unwrap();
+    life.beside(disk, 2).expect_all_or_an_error().unwrap();
+}
