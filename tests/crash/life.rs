@@ -107,11 +107,12 @@ impl Life {
         self.step_began = self.disk.operation_count();
         match self.cut.take() {
             Some(Cut::Before(index)) => {
-                self.disk.power_off_at(When::Index(self.step_began + index))
+                self.disk.power_off_at(When::Index(self.step_began + index));
             }
-            Some(Cut::Within(index, words)) => self
-                .disk
-                .tear_at(When::Index(self.step_began + index), words),
+            Some(Cut::Within(index, words)) => {
+                self.disk
+                    .tear_at(When::Index(self.step_began + index), words);
+            }
             None => {}
         }
     }
@@ -255,7 +256,7 @@ impl Life {
     }
 
     fn sync_to(&mut self, back: usize) -> Result<(), Trouble> {
-        let Some(lsn) = self.from_end(back) else {
+        let Some(lsn) = self.lsn_from_end(back) else {
             return Ok(());
         };
         let wal = self.wal()?;
@@ -266,14 +267,14 @@ impl Life {
         Ok(())
     }
 
-    fn from_end(&self, back: usize) -> Option<Lsn> {
+    fn lsn_from_end(&self, back: usize) -> Option<Lsn> {
         let entry = self.model.entries.iter().rev().nth(back);
         entry.map(|entry| entry.lsn)
     }
 
     fn discard(&mut self, back: Option<usize>) -> Result<(), Trouble> {
         let wal = self.wal()?;
-        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.from_end(back)) else {
+        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.lsn_from_end(back)) else {
             return Ok(());
         };
         let before = wal.head();

@@ -1,7 +1,8 @@
 //! Crash states: random and exhaustive power cuts, deaths and failed syncs at every operation of random workloads, on the
 //! simulated disk, each followed by recovery and a check of what it gives back.
 //!
-//! `SEGWAL_SEED` replays a run; the failing workload, its step and the image stand in the message.
+//! `SEGWAL_SEED` replays a run; the failing workload, its step and the image stand in the message. `SEGWAL_CRASH_TIMES`
+//! explores as many times more, for a long run.
 
 #![expect(
     clippy::print_stdout,
@@ -34,6 +35,12 @@ const fn count(release: u64, debug: u64) -> u64 {
     }
 }
 
+/// `SEGWAL_CRASH_TIMES`: how many times as many, for a long run.
+fn times() -> u64 {
+    let times = std::env::var("SEGWAL_CRASH_TIMES").map(|times| times.parse());
+    times.map_or(1, |times| times.expect("SEGWAL_CRASH_TIMES is a number"))
+}
+
 /// Ends the test with everything that is needed to replay it.
 fn fail(test: &str, seed: u64, workload: &Workload, what: &str) -> ! {
     panic!(
@@ -58,7 +65,7 @@ fn each_workload(
     let seed = seed();
     let mut rng = Rng::new(seed);
     let mut explorer = Explorer::new(rng.next_u64());
-    for _ in 0..count {
+    for _ in 0..count * times() {
         let workload = Workload::of(rng.next_u64(), scale);
         check(&mut explorer, &workload).unwrap_or_else(|what| fail(test, seed, &workload, &what));
     }
@@ -352,7 +359,7 @@ fn damage(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
 #[test]
 fn damage_below_the_known_durable_position_is_never_cut_off_in_silence() {
     let name = "damage_below_the_known_durable_position_is_never_cut_off_in_silence";
-    let tally = each_workload(name, Scale::Large, count(500, 30), damage);
+    let tally = each_workload(name, Scale::Large, count(1000, 30), damage);
     assert!(tally.damaged > 0, "{tally}");
 }
 

@@ -10,7 +10,8 @@ use crate::workload::Step;
 /// A log with segments of 8 KiB that has done these steps.
 fn after(steps: &[Step]) -> Life {
     let mut life = Life::new(SimDisk::new(), Model::new(), 8192, 1);
-    life.open(Expect::Durable).and_then(must_be_done).unwrap();
+    let opened = life.open(Expect::Durable).and_then(must_be_done);
+    opened.unwrap_or_else(|what| panic!("{what}"));
     for step in steps {
         life.run(step)
             .and_then(must_be_done)
