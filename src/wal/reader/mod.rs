@@ -138,12 +138,7 @@ impl WalReader {
 
     fn files(&self) -> Result<BTreeMap<u32, Found>> {
         let survey = Survey::of(&self.directory)?;
-        read_headers(
-            &self.directory,
-            &survey.segments,
-            &self.manifest,
-            Access::Read,
-        )
+        read_headers(&self.directory, &survey.segments, &self.manifest)
     }
 
     /// Every file with the name of a segment, by id.
@@ -159,7 +154,7 @@ impl WalReader {
                 .activation()
                 .and_then(|_| seal_of(id))
                 .filter(|_| id >= head);
-            let bytes = found.file.len().unwrap_or(0);
+            let bytes = found.len;
             SegmentInfo {
                 id,
                 path: self.directory.segment(id),
