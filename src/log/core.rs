@@ -273,6 +273,16 @@ impl<S: Body> Core<S> {
         Lsn::from_word(bound).unwrap_or(Lsn::at(1, self.shape.first))
     }
 
+    /// As [`end`](Self::end), and a frame boundary: `None` while a straddler is about to record where its segment ends.
+    pub fn boundary(&self) -> Option<Lsn> {
+        let tail = self.tail.observe();
+        if tail.grains() <= self.shape.end {
+            return Lsn::from_word(tail.to_word());
+        }
+        let seal = self.window.last_seal(tail.segment());
+        seal.filter(|seal| seal.segment() == tail.segment())
+    }
+
     /// The tail as a position, for looking ahead of it.
     pub fn tail(&self) -> Lsn {
         let tail = self.tail.observe();

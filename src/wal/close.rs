@@ -39,21 +39,27 @@ impl Wal {
                 "this thread holds a reservation of this log",
             ));
         }
-        let synced = self.sync();
-        let closed = synced.and_then(|_| shared.ending.close());
+        let deadline_ns = clock::now_ns().saturating_add(PATIENCE_NS);
+        let synced = shared
+            .check()
+            .and_then(|()| shared.sync_all(Some(deadline_ns)));
+        let closed = match &synced {
+            // A writer hangs; the log ends all the same.
+            Err(error) if error.kind() != ErrorKind::TimedOut => Err(error.clone()),
+            _ => shared.ending.close(),
+        };
         shared.core.stop();
         self.handle.stop();
-        let idle = self.await_writers();
+        let idle = self.await_writers(deadline_ns);
         let marked = closed.and_then(|()| self.mark_clean());
         idle?;
         drop(self.handle.lock.lock().take());
-        marked
+        synced.and(marked)
     }
 
     /// Waits for writers that reserved before the tail was stopped.
-    fn await_writers(&self) -> Result<()> {
+    fn await_writers(&self, deadline_ns: u64) -> Result<()> {
         let shared = self.shared();
-        let deadline_ns = clock::now_ns() + PATIENCE_NS;
         let mut turn = 0;
         while let Some((bound, _)) = shared.core.slots().lowest() {
             if clock::now_ns() > deadline_ns {

@@ -45,7 +45,7 @@ impl Wal {
     /// ```
     pub fn discard_before(&self, lsn: Lsn) -> Result<()> {
         let shared = self.shared();
-        shared.check()?;
+        shared.may_wait()?;
         if lsn <= shared.head() {
             return Ok(());
         }

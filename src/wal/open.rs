@@ -184,6 +184,8 @@ fn identify(
         if options.create == Create::Never {
             return Err(Error::new(ErrorKind::NotFound, "there is no log").at_path(path));
         }
+        // Before anything is written: an open that is refused makes nothing.
+        options.validate_for(options.segment_size)?;
         return write_manifest(directory, options, random);
     }
     if options.create == Create::Always {

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::Host;
 use crate::lsn::Lsn;
 use crate::sys::clock;
 
 use super::Wal;
 use super::reservation::holds_reservation;
-use super::shared::Shared;
+use super::shared::{OsHost, Shared};
 use super::signals::Request;
 
 impl Shared {
     /// Refuses to wait where the wait could never end.
-    fn may_wait(&self) -> Result<()> {
+    pub(crate) fn may_wait(&self) -> Result<()> {
         self.check()?;
         if holds_reservation(self.number) {
             return Err(Error::new(
@@ -47,8 +48,34 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Makes every record durable whose append has returned.
+    ///
+    /// The published bound would not do: it stands before the record of another thread that is being written right now,
+    /// and the caller's own may stand behind that.
+    pub(crate) fn sync_all(&self, deadline_ns: Option<u64>) -> Result<()> {
+        let end = self.await_boundary();
+        if end <= self.gate.durable() {
+            return self.ending.check();
+        }
+        self.make_durable(end, deadline_ns)
+    }
+
+    /// The end of everything reserved. A straddler is between two instructions.
+    fn await_boundary(&self) -> Lsn {
+        let mut turn = 0;
+        loop {
+            if let Some(end) = self.core.boundary() {
+                return end;
+            }
+            OsHost.pause(turn);
+            turn = turn.saturating_add(1);
+        }
+    }
+}
+
 impl Wal {
-    /// Makes everything durable that was published when this was called, and returns the new durable bound.
+    /// Makes every record durable whose append had returned when this was called, and returns the new durable bound.
     ///
     /// Blocks for one or two syncs of the disk; callers that wait at the same time share them.
     ///
@@ -59,10 +86,7 @@ impl Wal {
     pub fn sync(&self) -> Result<Lsn> {
         let shared = self.shared();
         shared.may_wait()?;
-        let bound = shared.core.published();
-        if bound > shared.gate.durable() {
-            shared.make_durable(bound, None)?;
-        }
+        shared.sync_all(None)?;
         Ok(shared.gate.durable())
     }
 

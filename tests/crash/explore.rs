@@ -29,7 +29,12 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn total(&self) -> u64 {
-        self.random + self.exhaustive + self.interrupted + self.killed + self.continued + self.failed_sync
+        self.random
+            + self.exhaustive
+            + self.interrupted
+            + self.killed
+            + self.continued
+            + self.failed_sync
     }
 }
 
@@ -39,7 +44,12 @@ impl fmt::Display for Tally {
             f,
             "{} random images, {} of exhaustive sets, {} crashes inside recovery, {} kills before a power cut, {} second \
              crashes after going on, {} after a failed sync",
-            self.random, self.exhaustive, self.interrupted, self.killed, self.continued, self.failed_sync
+            self.random,
+            self.exhaustive,
+            self.interrupted,
+            self.killed,
+            self.continued,
+            self.failed_sync
         )
     }
 }
@@ -52,7 +62,10 @@ pub(crate) struct Explorer {
 
 impl Explorer {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { rng: Rng::new(seed), tally: Tally::default() }
+        Self {
+            rng: Rng::new(seed),
+            tally: Tally::default(),
+        }
     }
 
     /// A life that begins on `disk`, with salts of its own.
@@ -71,7 +84,8 @@ impl Explorer {
                 let new: Vec<bool> = (0..dirty).map(|bit| mask >> bit & 1 == 1).collect();
                 self.tally.exhaustive += 1;
                 let image = life.disk.crash_image_choice(&new);
-                self.image(image, life).map_err(|what| format!("image {new:?}: {what}"))?;
+                self.image(image, life)
+                    .map_err(|what| format!("image {new:?}: {what}"))?;
             }
             return Ok(());
         }
@@ -79,7 +93,8 @@ impl Explorer {
             let seed = self.rng.next_u64();
             self.tally.random += 1;
             let image = life.disk.crash_image(seed);
-            self.image(image, life).map_err(|what| format!("image {seed}: {what}"))?;
+            self.image(image, life)
+                .map_err(|what| format!("image {seed}: {what}"))?;
         }
         Ok(())
     }
@@ -94,7 +109,8 @@ impl Explorer {
         let mut next = self.life(image, model, life.segment_size);
         must_be_done(next.open(Expect::Durable)?)?;
         if fate < 24 {
-            self.go_on(&mut next).map_err(|what| format!("going on after it: {what}"))?;
+            self.go_on(&mut next)
+                .map_err(|what| format!("going on after it: {what}"))?;
         }
         Ok(())
     }
@@ -109,7 +125,8 @@ impl Explorer {
             self.interrupt_recovery(&disk, &life.model, life.segment_size)?;
         }
         let mut next = self.life(disk, &life.model, life.segment_size);
-        must_be_done(next.open(Expect::Published)?).map_err(|what| format!("after a kill: {what}"))?;
+        must_be_done(next.open(Expect::Published)?)
+            .map_err(|what| format!("after a kill: {what}"))?;
         if self.rng.chance(1, 2) {
             let step = Step::Append { len: 40, tag: 9 };
             must_be_done(next.run(&step)?)?;
@@ -125,7 +142,12 @@ impl Explorer {
     }
 
     /// Recovery stops at each of its operations; the one after it finds the same records.
-    fn interrupt_recovery(&mut self, disk: &SimDisk, model: &Model, segment_size: u64) -> Result<(), String> {
+    fn interrupt_recovery(
+        &mut self,
+        disk: &SimDisk,
+        model: &Model,
+        segment_size: u64,
+    ) -> Result<(), String> {
         let clean = disk.dirty() == 0;
         let mut whole = self.life(disk.snapshot(), model, segment_size);
         must_be_done(whole.open(Expect::Durable)?)?;
@@ -142,13 +164,21 @@ impl Explorer {
                 return Err(format!("recovery took no notice of {cut:?}"));
             }
             let seed = self.rng.next_u64();
-            let after = if self.rng.chance(1, 4) { first.disk.kill() } else { first.disk.power_cut(seed) };
+            let after = if self.rng.chance(1, 4) {
+                first.disk.kill()
+            } else {
+                first.disk.power_cut(seed)
+            };
             self.tally.interrupted += 1;
             let mut second = self.life(after, model, segment_size);
             let opened = second.open(Expect::Durable).and_then(must_be_done);
-            opened.map_err(|what| format!("after recovery stopped at {cut:?}, power cut {seed}: {what}"))?;
+            opened.map_err(|what| {
+                format!("after recovery stopped at {cut:?}, power cut {seed}: {what}")
+            })?;
             if clean && second.wal.as_ref().map(read).transpose()? != expected {
-                return Err(format!("after recovery stopped at {cut:?}, power cut {seed}: other records"));
+                return Err(format!(
+                    "after recovery stopped at {cut:?}, power cut {seed}: other records"
+                ));
             }
         }
         Ok(())
@@ -159,15 +189,24 @@ impl Explorer {
         for step in self.provocation(life) {
             must_be_done(life.run(&step)?).map_err(|what| format!("{step:?}: {what}"))?;
         }
-        let expect = if self.rng.chance(1, 4) { Expect::Published } else { Expect::Durable };
+        let expect = if self.rng.chance(1, 4) {
+            Expect::Published
+        } else {
+            Expect::Durable
+        };
         for round in 0..2 {
             if round == 1 || self.rng.chance(3, 4) {
                 must_be_done(life.run(&Step::Sync)?)?;
             }
             let seed = self.rng.next_u64();
             self.tally.continued += 1;
-            let crash = if expect == Expect::Published { Step::Kill } else { Step::PowerCut(seed) };
-            must_be_done(life.run(&crash)?).map_err(|what| format!("{crash:?} in round {round}: {what}"))?;
+            let crash = if expect == Expect::Published {
+                Step::Kill
+            } else {
+                Step::PowerCut(seed)
+            };
+            must_be_done(life.run(&crash)?)
+                .map_err(|what| format!("{crash:?} in round {round}: {what}"))?;
             must_be_done(life.run(&Step::Append { len: 24, tag: 1 })?)?;
         }
         Ok(())
@@ -180,7 +219,10 @@ impl Explorer {
             let mut last = None;
             for ghost in ghosts.iter().take(6) {
                 if last.replace(ghost.lsn) != Some(ghost.lsn) {
-                    steps.push(Step::Append { len: ghost.payload.len(), tag: ghost.tag });
+                    steps.push(Step::Append {
+                        len: ghost.payload.len(),
+                        tag: ghost.tag,
+                    });
                 }
             }
         };
@@ -192,9 +234,12 @@ impl Explorer {
             // The next frame ends where a ghost begins.
             _ => {
                 let first = end.offset() + 24;
-                let in_reach = |ghost: &&crate::model::Entry| ghost.lsn.segment() == end.segment() && ghost.lsn.offset() >= first;
+                let in_reach = |ghost: &&crate::model::Entry| {
+                    ghost.lsn.segment() == end.segment() && ghost.lsn.offset() >= first
+                };
                 if let Some(ghost) = ghosts.iter().find(in_reach) {
-                    let len = usize::try_from(ghost.lsn.offset() - first).expect("it is within a segment");
+                    let len = usize::try_from(ghost.lsn.offset() - first)
+                        .expect("it is within a segment");
                     steps.push(Step::Append { len, tag: 2 });
                 }
             }
@@ -209,13 +254,23 @@ impl Explorer {
 
 /// The indices before which a stop leaves another state than the one before: after each operation that changes something.
 pub(crate) fn stops(operations: &[Op]) -> Vec<usize> {
-    (0..operations.len()).filter(|&index| index == 0 || changes(operations[index - 1]) || changes(operations[index])).collect()
+    (0..operations.len())
+        .filter(|&index| index == 0 || changes(operations[index - 1]) || changes(operations[index]))
+        .collect()
 }
 
 fn changes(op: Op) -> bool {
     !matches!(
         op,
-        Op::List | Op::Lock | Op::Open | Op::FileSystem | Op::Stat | Op::Read | Op::Advise | Op::Map | Op::Populate
+        Op::List
+            | Op::Lock
+            | Op::Open
+            | Op::FileSystem
+            | Op::Stat
+            | Op::Read
+            | Op::Advise
+            | Op::Map
+            | Op::Populate
     )
 }
 

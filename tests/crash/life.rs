@@ -72,7 +72,10 @@ impl Life {
     /// A log that may lie on `disk` and of which `model` knows. Salts follow from `seed`, and no two lives may have the same.
     pub(crate) fn new(disk: SimDisk, model: Model, segment_size: u64, seed: u64) -> Self {
         let mut options = WalOptions::new();
-        options.segment_size(segment_size).preallocate_segments(1).on_full(OnFull::Fail);
+        options
+            .segment_size(segment_size)
+            .preallocate_segments(1)
+            .on_full(OnFull::Fail);
         Self {
             disk,
             wal: None,
@@ -95,8 +98,12 @@ impl Life {
     fn arm(&mut self) {
         self.step_began = self.disk.operation_count();
         match self.cut.take() {
-            Some(Cut::Before(index)) => self.disk.power_off_at(When::Index(self.step_began + index)),
-            Some(Cut::Within(index, words)) => self.disk.tear_at(When::Index(self.step_began + index), words),
+            Some(Cut::Before(index)) => {
+                self.disk.power_off_at(When::Index(self.step_began + index))
+            }
+            Some(Cut::Within(index, words)) => self
+                .disk
+                .tear_at(When::Index(self.step_began + index), words),
             None => {}
         }
     }
@@ -138,14 +145,18 @@ impl Life {
         match result {
             _ if self.disk.is_off() => Ok(Outcome::Off),
             Ok(()) => Ok(Outcome::Done),
-            Err(Trouble::Call(error)) if self.faults == Faults::Injected => Ok(Outcome::Failed(error.kind())),
+            Err(Trouble::Call(error)) if self.faults == Faults::Injected => {
+                Ok(Outcome::Failed(error.kind()))
+            }
             Err(Trouble::Call(error)) => Err(format!("a call failed: {error}")),
             Err(Trouble::Broken(what)) => Err(what),
         }
     }
 
     fn wal(&self) -> Result<Wal, Trouble> {
-        self.wal.clone().ok_or_else(|| "no log is open".to_owned().into())
+        self.wal
+            .clone()
+            .ok_or_else(|| "no log is open".to_owned().into())
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), Trouble> {
@@ -171,7 +182,12 @@ impl Life {
     fn append(&mut self, len: usize, tag: u8) -> Result<(), Trouble> {
         let payload = self.model.draw(len);
         let lsn = self.wal()?.append_tagged(tag, &payload)?;
-        Ok(self.model.append(Entry { lsn, index: 0, tag, payload })?)
+        Ok(self.model.append(Entry {
+            lsn,
+            index: 0,
+            tag,
+            payload,
+        })?)
     }
 
     fn fill(&mut self) -> Result<(), Trouble> {
@@ -186,7 +202,12 @@ impl Life {
         let payloads: Vec<_> = lens.iter().map(|len| self.model.draw(*len)).collect();
         let lsn = self.wal()?.append_batch(&payloads)?.start;
         for (index, payload) in (0..).zip(payloads) {
-            self.model.append(Entry { lsn, index, tag: 0, payload })?;
+            self.model.append(Entry {
+                lsn,
+                index,
+                tag: 0,
+                payload,
+            })?;
         }
         Ok(())
     }
@@ -198,7 +219,12 @@ impl Life {
         let mut reservation = appender.reserve(len)?;
         reservation.tag(tag).write_at(0, &payload)?;
         let lsn = reservation.publish();
-        Ok(self.model.append(Entry { lsn, index: 0, tag, payload })?)
+        Ok(self.model.append(Entry {
+            lsn,
+            index: 0,
+            tag,
+            payload,
+        })?)
     }
 
     fn abandon(&mut self, len: u32) -> Result<(), Trouble> {
@@ -221,7 +247,9 @@ impl Life {
     }
 
     fn sync_to(&mut self, back: usize) -> Result<(), Trouble> {
-        let Some(lsn) = self.from_end(back) else { return Ok(()) };
+        let Some(lsn) = self.from_end(back) else {
+            return Ok(());
+        };
         let wal = self.wal()?;
         wal.sync_to(lsn)?;
         if wal.durable() <= lsn {
@@ -237,7 +265,9 @@ impl Life {
 
     fn discard(&mut self, back: Option<usize>) -> Result<(), Trouble> {
         let wal = self.wal()?;
-        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.from_end(back)) else { return Ok(()) };
+        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.from_end(back)) else {
+            return Ok(());
+        };
         let before = wal.head();
         if lsn <= before {
             return Ok(wal.discard_before(lsn)?);
@@ -248,7 +278,12 @@ impl Life {
             self.model.settle_head();
         }
         if wal.head() != lsn || wal.durable() < lsn {
-            return Err(format!("discard_before({lsn}) left head {} and durable {}", wal.head(), wal.durable()).into());
+            return Err(format!(
+                "discard_before({lsn}) left head {} and durable {}",
+                wal.head(),
+                wal.durable()
+            )
+            .into());
         }
         Ok(())
     }
@@ -259,7 +294,12 @@ impl Life {
         self.model.note_durable(wal.durable());
         drop(wal);
         closed?;
-        if self.model.entries.last().is_some_and(|last| last.lsn >= self.model.durable) {
+        if self
+            .model
+            .entries
+            .last()
+            .is_some_and(|last| last.lsn >= self.model.durable)
+        {
             return Err("close left a record that is not durable".to_owned().into());
         }
         self.model.settle_head();

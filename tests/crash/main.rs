@@ -3,7 +3,10 @@
 //!
 //! `SEGWAL_SEED` replays a run; the failing workload, its step and the image stand in the message.
 
-#![expect(clippy::print_stdout, reason = "the count of crash states is what this test is asked for")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the count of crash states is what this test is asked for"
+)]
 
 mod explore;
 mod life;
@@ -24,16 +27,25 @@ const EIO: i32 = 5;
 
 /// So many workloads, fewer without optimisation.
 const fn count(release: u64, debug: u64) -> u64 {
-    if cfg!(debug_assertions) { debug } else { release }
+    if cfg!(debug_assertions) {
+        debug
+    } else {
+        release
+    }
 }
 
 /// Ends the test with everything that is needed to replay it.
 fn fail(test: &str, seed: u64, workload: &Workload, what: &str) -> ! {
-    panic!("{what}\n{workload:#?}\nreplay: SEGWAL_SEED={seed} cargo test --release --test crash {test}");
+    panic!(
+        "{what}\n{workload:#?}\nreplay: SEGWAL_SEED={seed} cargo test --release --test crash {test}"
+    );
 }
 
 fn report(test: &str, seed: u64, tally: Tally) {
-    println!("{test}: crash states explored: {}, seed {seed}: {tally}", tally.total());
+    println!(
+        "{test}: crash states explored: {}, seed {seed}: {tally}",
+        tally.total()
+    );
 }
 
 /// Runs `check` on each of so many workloads.
@@ -56,7 +68,12 @@ fn each_workload(
 
 /// A life of the workload with the log created and open.
 fn begin(workload: &Workload) -> Result<Life, String> {
-    let mut life = Life::new(SimDisk::new(), Model::new(), workload.segment_size, workload.seed);
+    let mut life = Life::new(
+        SimDisk::new(),
+        Model::new(),
+        workload.segment_size,
+        workload.seed,
+    );
     must_be_done(life.open(Expect::Durable)?)?;
     Ok(life)
 }
@@ -88,15 +105,24 @@ fn power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged() {
             let run = life.run(step).and_then(must_be_done);
             run.map_err(|what| format!("step {index}, {step:?}: {what}"))?;
             if let Some(wal) = &life.wal {
-                life.model.check_live(wal).map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+                life.model
+                    .check_live(wal)
+                    .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
             }
-            explorer.power_cuts(&life, images).map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+            explorer
+                .power_cuts(&life, images)
+                .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
             life.model.begin_call();
-            explorer.kill_then_power_cut(&life, 2).map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+            explorer
+                .kill_then_power_cut(&life, 2)
+                .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
         }
         Ok(())
     });
-    assert!(tally.random > 0 && tally.killed > 0 && tally.interrupted > 0 && tally.continued > 0, "{tally}");
+    assert!(
+        tally.random > 0 && tally.killed > 0 && tally.interrupted > 0 && tally.continued > 0,
+        "{tally}"
+    );
 }
 
 #[test]
@@ -110,10 +136,13 @@ fn power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged() 
             let operations = whole.disk.operations().split_off(began);
             for stop in stops(&operations) {
                 let cut = match operations[stop] {
-                    Op::Store if explorer.rng.chance(1, 4) => Cut::Within(stop as u64, explorer.rng.index(40)),
+                    Op::Store if explorer.rng.chance(1, 4) => {
+                        Cut::Within(stop as u64, explorer.rng.index(40))
+                    }
                     _ => Cut::Before(stop as u64),
                 };
-                let place = |what| format!("step {index}, {:?}, {cut:?}: {what}", workload.steps[index]);
+                let place =
+                    |what| format!("step {index}, {:?}, {cut:?}: {what}", workload.steps[index]);
                 let life = stopped(workload, index, cut).map_err(place)?;
                 explorer.power_cuts(&life, 16).map_err(place)?;
                 explorer.kill_then_power_cut(&life, 1).map_err(place)?;
@@ -132,7 +161,12 @@ fn crash_at_every_operation_of_creation_leaves_a_log_that_opens() {
         for stop in stops(&whole.disk.operations()) {
             let cut = Cut::Before(stop as u64);
             let place = |what| format!("creation, {cut:?}: {what}");
-            let mut life = Life::new(SimDisk::new(), Model::new(), workload.segment_size, workload.seed);
+            let mut life = Life::new(
+                SimDisk::new(),
+                Model::new(),
+                workload.segment_size,
+                workload.seed,
+            );
             life.cut_during_next(cut);
             life.open(Expect::Durable).map_err(place)?;
             explorer.power_cuts(&life, 20).map_err(place)?;
@@ -147,11 +181,21 @@ fn crash_at_every_operation_of_creation_leaves_a_log_that_opens() {
 fn fail_a_sync(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
     let mut life = begin(workload)?;
     life.faults = Faults::Injected;
-    let op = *explorer.rng.pick(&[Op::MapSync, Op::MapSync, Op::MapSync, Op::FileSync, Op::DirSync]);
+    let op = *explorer.rng.pick(&[
+        Op::MapSync,
+        Op::MapSync,
+        Op::MapSync,
+        Op::FileSync,
+        Op::DirSync,
+    ]);
     let repeat = *explorer.rng.pick(&[Repeat::Once, Repeat::FromThenOn]);
     let nth = explorer.rng.below(6);
     life.disk.fail_at(When::Nth(op, nth), EIO, repeat);
-    for step in workload.steps.iter().filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_))) {
+    for step in workload
+        .steps
+        .iter()
+        .filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_)))
+    {
         let place = |what| format!("{op:?} {nth} fails {repeat:?}; {step:?}: {what}");
         match life.run(step).map_err(place)? {
             Outcome::Done => {}
@@ -173,13 +217,15 @@ fn fail_a_sync(explorer: &mut Explorer, workload: &Workload) -> Result<(), Strin
     if explorer.rng.chance(1, 3) {
         life.disk = life.disk.kill();
     }
-    must_be_done(life.open(Expect::Durable)?).map_err(|what| format!("{op:?} {nth} failed {repeat:?}; reopening: {what}"))?;
+    must_be_done(life.open(Expect::Durable)?)
+        .map_err(|what| format!("{op:?} {nth} failed {repeat:?}; reopening: {what}"))?;
     if explorer.rng.chance(1, 2) {
         must_be_done(life.run(&Step::Append { len: 100, tag: 7 })?)?;
     }
     let before = explorer.tally;
     let cuts = explorer.power_cuts(&life, 12);
-    let taken = explorer.tally.random + explorer.tally.exhaustive - before.random - before.exhaustive;
+    let taken =
+        explorer.tally.random + explorer.tally.exhaustive - before.random - before.exhaustive;
     explorer.tally.random = before.random;
     explorer.tally.exhaustive = before.exhaustive;
     explorer.tally.failed_sync += taken;
@@ -188,7 +234,9 @@ fn fail_a_sync(explorer: &mut Explorer, workload: &Workload) -> Result<(), Strin
 
 /// Nothing is appended, synced or discarded any more.
 fn stays_poisoned(life: &mut Life) -> Result<(), String> {
-    let Some(wal) = life.wal.clone() else { return Ok(()) };
+    let Some(wal) = life.wal.clone() else {
+        return Ok(());
+    };
     let durable = wal.durable();
     life.model.note_durable(durable);
     let answers = [
@@ -199,7 +247,10 @@ fn stays_poisoned(life: &mut Life) -> Result<(), String> {
     ];
     let kinds = answers.map(|answer| answer.map_err(|error| error.kind()));
     if kinds.iter().any(|kind| *kind != Err(ErrorKind::Poisoned)) || wal.durable() != durable {
-        return Err(format!("after a failed sync: {kinds:?}, durable {durable} then {}", wal.durable()));
+        return Err(format!(
+            "after a failed sync: {kinds:?}, durable {durable} then {}",
+            wal.durable()
+        ));
     }
     Ok(())
 }
@@ -220,9 +271,13 @@ fn found_when_lying(op: Op) -> u64 {
         let mut explorer = Explorer::new(rng.next_u64());
         let mut life = begin(&workload).expect("the disk is honest so far");
         life.disk.lie_at(When::Nth(op, 0), Repeat::FromThenOn);
-        let steps = workload.steps.iter().filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_)));
+        let steps = workload
+            .steps
+            .iter()
+            .filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_)));
         for step in steps {
-            life.run(step).expect("nothing is wrong before the power cut");
+            life.run(step)
+                .expect("nothing is wrong before the power cut");
         }
         life.run(&Step::AppendLongest).expect("it fits");
         life.run(&Step::Sync).expect("the disk says so");
@@ -236,7 +291,10 @@ fn explorer_finds_the_loss_on_a_disk_that_lies() {
     for op in [Op::MapSync, Op::DirSync, Op::FileSync] {
         let found = found_when_lying(op);
         println!("lying {op:?}: found in {found} workloads");
-        assert!(found > 0, "a disk on which {op:?} lies was taken for an honest one");
+        assert!(
+            found > 0,
+            "a disk on which {op:?} lies was taken for an honest one"
+        );
     }
 }
 
@@ -247,13 +305,18 @@ fn explorer_finds_a_loss_when_one_record_more_was_acknowledged() {
     let cases = 40;
     for _ in 0..cases {
         let mut workload = Workload::of(rng.next_u64(), Scale::Large);
-        workload.steps.extend([Step::Sync, Step::Append { len: 200, tag: 0 }]);
+        workload
+            .steps
+            .extend([Step::Sync, Step::Append { len: 200, tag: 0 }]);
         let mut life = after_steps(&workload, workload.steps.len()).expect("an honest disk");
         let end = life.wal.as_ref().expect("it is open").end();
         life.model.note_durable(end);
         found += u64::from(Explorer::new(rng.next_u64()).power_cuts(&life, 8).is_err());
     }
-    assert!(found > cases / 2, "only {found} of {cases} wrong acknowledgements were found");
+    assert!(
+        found > cases / 2,
+        "only {found} of {cases} wrong acknowledgements were found"
+    );
 }
 
 #[test]
@@ -261,7 +324,8 @@ fn explorer_finds_a_ghost_when_a_record_was_forgotten() {
     let workload = Workload::of(seed(), Scale::Small);
     let mut life = begin(&workload).expect("an honest disk");
     for _ in 0..2 {
-        life.run(&Step::Append { len: 20, tag: 0 }).expect("it fits");
+        life.run(&Step::Append { len: 20, tag: 0 })
+            .expect("it fits");
     }
     life.run(&Step::Sync).expect("an honest disk");
     life.model.entries.remove(0);

@@ -74,7 +74,9 @@ impl Model {
 
     /// The machine loses power: of what was published only the durable records must be there.
     pub(crate) fn lose_power(&mut self) {
-        self.published = self.entries.partition_point(|entry| entry.lsn < self.durable);
+        self.published = self
+            .entries
+            .partition_point(|entry| entry.lsn < self.durable);
     }
 
     /// Notes a record that an append returned.
@@ -127,11 +129,17 @@ impl Model {
         let got = read(wal)?;
         let first = self.check(wal.head(), &got, expect)?;
         if wal.durable() < self.durable {
-            return Err(format!("durable went back from {} to {}", self.durable, wal.durable()));
+            return Err(format!(
+                "durable went back from {} to {}",
+                self.durable,
+                wal.durable()
+            ));
         }
         let bounds = [wal.durable(), wal.published(), wal.end()];
         if bounds[0] != bounds[1] || bounds[1] != bounds[2] {
-            return Err(format!("durable, published, end are {bounds:?} after opening"));
+            return Err(format!(
+                "durable, published, end are {bounds:?} after opening"
+            ));
         }
         if got.last().is_some_and(|last| last.lsn >= wal.durable()) {
             return Err("a record was exposed that is not durable".to_owned());
@@ -146,12 +154,17 @@ impl Model {
     /// The index of the first entry at or above `head`, if `got` is what may follow.
     fn check(&self, head: Lsn, got: &[Entry], expect: Expect) -> Result<usize, String> {
         if !self.heads.contains(&head) {
-            return Err(format!("the head is {head}, it may be one of {:?}", self.heads));
+            return Err(format!(
+                "the head is {head}, it may be one of {:?}",
+                self.heads
+            ));
         }
         let first = self.entries.partition_point(|entry| entry.lsn < head);
         let attempted = &self.entries[first..];
         let must = match expect {
-            Expect::Durable => self.entries.partition_point(|entry| entry.lsn < self.durable),
+            Expect::Durable => self
+                .entries
+                .partition_point(|entry| entry.lsn < self.durable),
             Expect::Published => self.published,
         };
         for (at, entry) in got.iter().enumerate() {
@@ -185,7 +198,10 @@ impl Model {
             return Ok(());
         }
         let count = self.entries.len() - first;
-        Err(format!("the open log gives {} records back, not the {count} appended", got.len()))
+        Err(format!(
+            "the open log gives {} records back, not the {count} appended",
+            got.len()
+        ))
     }
 }
 
@@ -194,7 +210,9 @@ impl Model {
 /// # Errors
 /// The log does not give them.
 pub(crate) fn read(wal: &Wal) -> Result<Vec<Entry>, String> {
-    let records = wal.records(wal.head()).map_err(|error| format!("records: {error}"))?;
+    let records = wal
+        .records(wal.head())
+        .map_err(|error| format!("records: {error}"))?;
     let copy = |record: segwal::Result<segwal::Record>| {
         let record = record.map_err(|error| format!("reading a record: {error}"))?;
         Ok(Entry {
@@ -209,7 +227,12 @@ pub(crate) fn read(wal: &Wal) -> Result<Vec<Entry>, String> {
 
 fn name(entry: Option<&Entry>) -> String {
     entry.map_or("none".to_owned(), |entry| {
-        let Entry { lsn, index, tag, payload } = entry;
+        let Entry {
+            lsn,
+            index,
+            tag,
+            payload,
+        } = entry;
         format!("{lsn}#{index} (tag {tag}, {} bytes)", payload.len())
     })
 }

@@ -5,14 +5,22 @@ use testkit::Rng;
 /// One call, or an accident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    Append { len: usize, tag: u8 },
+    Append {
+        len: usize,
+        tag: u8,
+    },
     /// The longest record that the log takes.
     AppendLongest,
     /// As long as the rest of the segment, if that is a record at all.
     AppendToTheBrim,
     Batch(Vec<usize>),
-    Publish { len: u32, tag: u8 },
-    Abandon { len: u32 },
+    Publish {
+        len: u32,
+        tag: u8,
+    },
+    Abandon {
+        len: u32,
+    },
     Sync,
     /// Sync to the record so many places from the end.
     SyncTo(usize),
@@ -51,7 +59,11 @@ impl Workload {
             Scale::Large => rng.range(5..26),
         };
         let steps = (0..count).map(|_| step(&mut rng, scale)).collect();
-        Self { segment_size, seed, steps }
+        Self {
+            segment_size,
+            seed,
+            steps,
+        }
     }
 }
 
@@ -59,12 +71,20 @@ impl Workload {
 pub(crate) fn step(rng: &mut Rng, scale: Scale) -> Step {
     let tag = u8::try_from(rng.below(4)).expect("small");
     match rng.below(100) {
-        0..34 => Step::Append { len: len(rng, scale), tag },
+        0..34 => Step::Append {
+            len: len(rng, scale),
+            tag,
+        },
         34..37 => Step::AppendLongest,
         37..41 => Step::AppendToTheBrim,
         41..49 => Step::Batch((0..rng.range(1..5)).map(|_| len(rng, scale) / 3).collect()),
-        49..53 => Step::Publish { len: len_u32(rng, scale), tag },
-        53..57 => Step::Abandon { len: len_u32(rng, scale) },
+        49..53 => Step::Publish {
+            len: len_u32(rng, scale),
+            tag,
+        },
+        53..57 => Step::Abandon {
+            len: len_u32(rng, scale),
+        },
         57..69 => Step::Sync,
         69..75 => Step::SyncTo(rng.index(4)),
         75..85 => Step::Discard(rng.chance(3, 4).then(|| rng.index(5))),

@@ -1,0 +1,36 @@
+//! The engine as an embedder sees it: on real files, through the public interface alone.
+//!
+//! | module | what it holds the engine to |
+//! |---|---|
+//! | `append` | every length, batch, tag; many threads through rotation |
+//! | `reserve` | writing in place, giving up, misuse |
+//! | `sync` | durable bounds, group commit, callbacks, health |
+//! | `rotate` | small segments, reuse, space pressure, pinned records |
+//! | `reopen` | what opening again finds; who may open |
+//! | `bad` | refusals: typed, placed, and changing nothing |
+//! | `readonly` | a reader beside a writer; verification |
+//! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
+//! | `device` | bytes that a commit writes to the block device |
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that meets an error it does not expect has failed"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the narrowed numbers are small or random"
+)]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures and seeds are shown with a failing test"
+)]
+
+mod append;
+mod bad;
+mod device;
+mod kill;
+mod readonly;
+mod reopen;
+mod reserve;
+mod rotate;
+mod scene;
+mod sync;
