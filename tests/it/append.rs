@@ -26,7 +26,10 @@ fn every_length_from_nothing_to_a_whole_segment_comes_back() {
     let mut expected = Vec::new();
     let shortest = 0..=80;
     let longest = SMALL_CAPACITY - 80..=SMALL_CAPACITY;
-    for len in shortest.chain((90..SMALL_CAPACITY).step_by(97)).chain(longest) {
+    for len in shortest
+        .chain((90..SMALL_CAPACITY).step_by(97))
+        .chain(longest)
+    {
         let bytes = rng.bytes(len);
         let lsn = wal.append(&bytes).unwrap();
         let record = wal.get(lsn).unwrap();
@@ -47,7 +50,14 @@ fn one_byte_too_long_is_refused_and_changes_nothing() {
     let wal = small().open(dir.path()).unwrap();
     let mut appender = wal.appender().unwrap();
     let lsn = wal.append(b"before").unwrap();
-    let state = |wal: &Wal| (wal.end(), wal.published(), wal.durable(), wal.stats().rotations);
+    let state = |wal: &Wal| {
+        (
+            wal.end(),
+            wal.published(),
+            wal.durable(),
+            wal.stats().rotations,
+        )
+    };
     let before = state(&wal);
     let long = vec![7; SMALL_CAPACITY + 1];
     let (half, rest) = long.split_at(2000);
@@ -76,7 +86,10 @@ fn a_limit_of_the_callers_own_is_kept() {
     wal.append(&[0; 100]).unwrap();
     refused(wal.append(&[0; 101]), ErrorKind::TooLarge);
     wal.append_batch([&[0; 42], &[0; 42]]).unwrap();
-    refused(wal.append_batch([&[0; 42][..], &[0; 43]]), ErrorKind::TooLarge);
+    refused(
+        wal.append_batch([&[0; 42][..], &[0; 43]]),
+        ErrorKind::TooLarge,
+    );
 }
 
 #[test]
@@ -93,11 +106,23 @@ fn batches_of_one_and_of_the_most_records_come_back_whole() {
     assert_eq!(range.start, one.end);
     for index in [0, 1, 32_767, 65_533, 65_534] {
         let record = wal.get_in_batch(range.start, index).unwrap();
-        assert_eq!((&*record, record.index()), (&many[usize::from(index)][..], index));
+        assert_eq!(
+            (&*record, record.index()),
+            (&many[usize::from(index)][..], index)
+        );
     }
     refused(wal.get_in_batch(range.start, 65_535), ErrorKind::NotFound);
-    let read: Vec<_> = wal.records(range.start).unwrap().map(|r| r.unwrap().to_vec()).collect();
-    assert!(read.iter().eq(many.iter()), "{} of {}", read.len(), many.len());
+    let read: Vec<_> = wal
+        .records(range.start)
+        .unwrap()
+        .map(|r| r.unwrap().to_vec())
+        .collect();
+    assert!(
+        read.iter().eq(many.iter()),
+        "{} of {}",
+        read.len(),
+        many.len()
+    );
 
     let end = wal.end();
     let too_many: Vec<_> = vec![b""; 65_536];
@@ -128,7 +153,10 @@ fn parts_are_joined() {
     let wal = small().open(dir.path()).unwrap();
     let mut appender = wal.appender().unwrap();
     let parts = [&b""[..], b"one ", b"", b"two", b""].map(IoSlice::new);
-    for lsn in [wal.append_vectored(&parts), appender.append_vectored(&parts)] {
+    for lsn in [
+        wal.append_vectored(&parts),
+        appender.append_vectored(&parts),
+    ] {
         assert_eq!(&*wal.get(lsn.unwrap()).unwrap(), b"one two");
     }
     let empty = wal.append_vectored(&[]).unwrap();
@@ -139,7 +167,9 @@ fn parts_are_joined() {
 fn every_tag_comes_back() {
     let dir = TempDir::in_memory();
     let wal = small().open(dir.path()).unwrap();
-    let lsns: Vec<_> = (0..=u8::MAX).map(|tag| wal.append_tagged(tag, &[tag]).unwrap()).collect();
+    let lsns: Vec<_> = (0..=u8::MAX)
+        .map(|tag| wal.append_tagged(tag, &[tag]).unwrap())
+        .collect();
     wal.close().unwrap();
     drop(wal);
     let wal = Wal::open(dir.path()).unwrap();
@@ -180,21 +210,32 @@ fn append_from_threads(
                     let mut append = |sequence| {
                         let bytes = bytes(writer, sequence);
                         // Both ways in, since each finds its segment in its own way.
-                        let lsn = if sequence % 3 == 0 { wal.append(&bytes) } else { appender.append(&bytes) };
+                        let lsn = if sequence % 3 == 0 {
+                            wal.append(&bytes)
+                        } else {
+                            appender.append(&bytes)
+                        };
                         ((writer, sequence), lsn.unwrap())
                     };
                     (0..count).map(&mut append).collect::<Vec<_>>()
                 })
             })
             .collect();
-        handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
+        handles
+            .into_iter()
+            .flat_map(|handle| handle.join().unwrap())
+            .collect()
     })
 }
 
 #[test]
 fn threads_append_through_rotation_without_losing_their_order() {
     let dir = TempDir::in_memory();
-    let wal = small().preallocate_segments(8).max_unsynced_segments(16).open(dir.path()).unwrap();
+    let wal = small()
+        .preallocate_segments(8)
+        .max_unsynced_segments(16)
+        .open(dir.path())
+        .unwrap();
     let appended = append_from_threads(&wal, 12, 250, payload);
     assert!(wal.stats().rotations > 100, "{:?}", wal.stats());
     check(&wal, &appended);
@@ -207,10 +248,17 @@ fn threads_append_through_rotation_without_losing_their_order() {
 #[test]
 fn frames_larger_than_an_eighth_of_a_segment_from_many_threads() {
     let dir = TempDir::in_memory();
-    let wal = wide(64 << 10).preallocate_segments(4).open(dir.path()).unwrap();
+    let wal = wide(64 << 10)
+        .preallocate_segments(4)
+        .open(dir.path())
+        .unwrap();
     let bytes = |writer, sequence: u64| {
         let mut rng = Rng::new(u64::from(writer) << 40 | sequence);
-        let len = if rng.chance(1, 3) { rng.below(200) } else { rng.range(7_000..61_000) };
+        let len = if rng.chance(1, 3) {
+            rng.below(200)
+        } else {
+            rng.range(7_000..61_000)
+        };
         sized_payload(writer, sequence, len as usize)
     };
     let appended = append_from_threads(&wal, 6, 60, bytes);

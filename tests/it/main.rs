@@ -26,9 +26,9 @@
 
 mod append;
 mod bad;
-mod device;
 mod kill;
 mod readonly;
+
 mod reopen;
 mod reserve;
 mod rotate;

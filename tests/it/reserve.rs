@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
 use std::sync::Barrier;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,10 @@ use testkit::{TempDir, wait_until};
 use crate::scene::{LIMIT, read_all, refused, small, within};
 
 fn payloads(wal: &Wal) -> Vec<Vec<u8>> {
-    read_all(wal, wal.head()).into_iter().map(|(_, bytes)| bytes).collect()
+    read_all(wal, wal.head())
+        .into_iter()
+        .map(|(_, bytes)| bytes)
+        .collect()
 }
 
 #[test]
@@ -149,7 +152,9 @@ fn discarding_beyond_ones_own_reservation_is_refused() {
         let mut appender = wal.appender().unwrap();
         let reservation = appender.reserve(8).unwrap();
         let other = wal.clone();
-        let behind = thread::spawn(move || other.append(b"behind").unwrap()).join().unwrap();
+        let behind = thread::spawn(move || other.append(b"behind").unwrap())
+            .join()
+            .unwrap();
         refused(wal.discard_before(behind), ErrorKind::InvalidState);
         refused(wal.discard_before(wal.end()), ErrorKind::InvalidState);
         reservation.publish();
@@ -202,7 +207,10 @@ fn a_sync_behind_anothers_reservation_waits_until_it_is_published() {
         let early = receiver.recv_timeout(Duration::from_millis(30));
         assert!(early.is_err(), "it returned before the hole was filled");
         assert!(wal.durable() <= held);
-        assert!(wal.published() <= held, "nothing behind the hole is published");
+        assert!(
+            wal.published() <= held,
+            "nothing behind the hole is published"
+        );
         assert!(matches!(wal.health(), Health::Stalled { oldest } if oldest <= held));
         (behind, waiter)
     });
@@ -222,10 +230,15 @@ fn a_whole_sync_covers_an_append_that_returned_behind_anothers_reservation() {
         let other = wal.clone();
         thread::spawn(move || {
             let synced = other.sync();
-            sender.send(synced.map(|bound| (bound, other.durable()))).unwrap();
+            sender
+                .send(synced.map(|bound| (bound, other.durable())))
+                .unwrap();
         });
         let early = receiver.recv_timeout(Duration::from_millis(30));
-        assert!(early.is_err(), "it returned without the record: {early:?}, {behind}");
+        assert!(
+            early.is_err(),
+            "it returned without the record: {early:?}, {behind}"
+        );
         behind
     });
     let (bound, durable) = receiver.recv_timeout(LIMIT).unwrap().unwrap();
@@ -250,8 +263,14 @@ fn waiting_behind_anothers_reservation_times_out() {
     let behind = while_held(&wal, |held| {
         let behind = wal.append(b"behind").unwrap();
         for lsn in [held, behind] {
-            refused(wal.sync_to_timeout(lsn, Duration::from_millis(5)), ErrorKind::TimedOut);
-            refused(wal.sync_to_timeout(lsn, Duration::ZERO), ErrorKind::TimedOut);
+            refused(
+                wal.sync_to_timeout(lsn, Duration::from_millis(5)),
+                ErrorKind::TimedOut,
+            );
+            refused(
+                wal.sync_to_timeout(lsn, Duration::ZERO),
+                ErrorKind::TimedOut,
+            );
         }
         behind
     });

@@ -15,7 +15,10 @@ fn the_bounds_stand_in_order_and_meet_after_a_sync() {
     let dir = TempDir::in_memory();
     let wal = small().open(dir.path()).unwrap();
     let start = wal.end();
-    assert_eq!((wal.head(), wal.durable(), wal.published()), (start, start, start));
+    assert_eq!(
+        (wal.head(), wal.durable(), wal.published()),
+        (start, start, start)
+    );
     assert_eq!(wal.sync().unwrap(), start, "nothing to sync");
     let lsn = wal.append(b"one").unwrap();
     assert_eq!(lsn, start);
@@ -39,7 +42,10 @@ fn the_record_that_begins_at_the_durable_bound_is_not_durable() {
         let syncs = wal.stats().syncs;
         wal.sync_to(lsn).unwrap();
         assert!(lsn < wal.durable(), "round {round}");
-        assert!(wal.stats().syncs > syncs, "round {round}: nothing was synced");
+        assert!(
+            wal.stats().syncs > syncs,
+            "round {round}: nothing was synced"
+        );
     }
 }
 
@@ -70,7 +76,10 @@ fn a_position_at_or_beyond_the_end_is_not_found() {
             for lsn in beyond(wal.end()) {
                 refused(wal.sync_to(lsn), ErrorKind::NotFound);
                 refused(wal.sync_to_timeout(lsn, LIMIT), ErrorKind::NotFound);
-                let error = refused(wal.on_durable(lsn, |_| panic!("called")), ErrorKind::NotFound);
+                let error = refused(
+                    wal.on_durable(lsn, |_| panic!("called")),
+                    ErrorKind::NotFound,
+                );
                 assert_eq!(error.place().lsn, Some(lsn), "{error}");
             }
             let lsn = wal.append(&[round; 3000]).unwrap();
@@ -105,13 +114,16 @@ fn sixty_four_threads_commit_and_share_syncs() {
     assert!(stats.syncs > 0 && stats.syncs < commits, "{stats:?}");
     let records = read_all(&wal, wal.head());
     assert_eq!(records.len() as u64, commits);
-    records.iter().for_each(|(_, bytes)| drop(names(bytes)));
+    records.iter().for_each(|(_, bytes)| _ = names(bytes));
 }
 
 #[test]
 fn gathering_can_be_turned_off() {
     let dir = TempDir::in_memory();
-    let gather = segwal::Gather { max_wait: Duration::ZERO, ..segwal::Gather::default() };
+    let gather = segwal::Gather {
+        max_wait: Duration::ZERO,
+        ..segwal::Gather::default()
+    };
     let wal = small().gather(gather).open(dir.path()).unwrap();
     thread::scope(|scope| {
         for writer in 0..8 {
@@ -145,7 +157,10 @@ fn thousands_of_records_are_in_flight_from_one_thread() {
     let mut called = vec![0; COUNT];
     for _ in 0..COUNT {
         let (index, durable) = receiver.recv_timeout(LIMIT).unwrap();
-        assert!(durable, "callback {index} came before its record was durable");
+        assert!(
+            durable,
+            "callback {index} came before its record was durable"
+        );
         called[index] += 1;
     }
     assert!(called.iter().all(|&times| times == 1));
@@ -162,14 +177,18 @@ fn a_callback_may_call_the_log_and_panic() {
     let wal = small().open(dir.path()).unwrap();
     let (sender, receiver) = mpsc::channel();
     let first = wal.append(b"first").unwrap();
-    wal.on_durable(first, |_| panic!("a callback's own affair")).unwrap();
+    wal.on_durable(first, |_| panic!("a callback's own affair"))
+        .unwrap();
     let log = wal.clone();
     let nested = move |result: segwal::Result<()>| {
         result.unwrap();
         let lsn = log.append(b"from a callback").unwrap();
         log.sync_to(lsn).unwrap();
         let again = log.append(b"and another").unwrap();
-        log.on_durable(again, move |result| sender.send((lsn, again, result)).unwrap()).unwrap();
+        log.on_durable(again, move |result| {
+            sender.send((lsn, again, result)).unwrap()
+        })
+        .unwrap();
     };
     wal.on_durable(first, nested).unwrap();
     let (lsn, again, result) = receiver.recv_timeout(LIMIT).unwrap();
@@ -187,7 +206,7 @@ fn a_callback_may_hold_the_last_handle_of_the_log() {
     let lsn = wal.append(b"x").unwrap();
     let last = wal.clone();
     let callback = move |_| {
-        drop(gone.recv());
+        gone.recv().unwrap();
         drop(last);
         sender.send(()).unwrap();
     };
@@ -196,7 +215,10 @@ fn a_callback_may_hold_the_last_handle_of_the_log() {
     drop(wal);
     go.send(()).unwrap();
     receiver.recv_timeout(LIMIT).unwrap();
-    assert!(wait_until(LIMIT, || small().open(dir.path()).is_ok()), "the lock was released");
+    assert!(
+        wait_until(LIMIT, || small().open(dir.path()).is_ok()),
+        "the lock was released"
+    );
 }
 
 #[test]
@@ -207,13 +229,20 @@ fn callbacks_of_a_closed_log_are_called_with_its_end() {
     for _ in 0..200 {
         let lsn = wal.append(b"x").unwrap();
         let calls = Arc::clone(&calls);
-        let count = move |_| drop(calls.fetch_add(1, Ordering::AcqRel));
+        let count = move |_| _ = calls.fetch_add(1, Ordering::AcqRel);
         wal.on_durable(lsn, count).unwrap();
     }
     let log = wal.clone();
     within(move || log.close()).unwrap();
-    assert_eq!(calls.load(Ordering::Acquire), 200, "every callback was called, before close returned");
-    refused(wal.on_durable(wal.head(), |_| panic!("called")), ErrorKind::Closed);
+    assert_eq!(
+        calls.load(Ordering::Acquire),
+        200,
+        "every callback was called, before close returned"
+    );
+    refused(
+        wal.on_durable(wal.head(), |_| panic!("called")),
+        ErrorKind::Closed,
+    );
 }
 
 #[test]
@@ -243,9 +272,13 @@ fn a_closed_log_says_so_and_reports_no_error() {
 #[test]
 fn a_lost_directory_poisons_and_is_reported_once() {
     let dir = TempDir::in_memory();
-    let wal = small().preallocate_segments(1).open(dir.join("log")).unwrap();
+    let wal = small()
+        .preallocate_segments(1)
+        .open(dir.join("log"))
+        .unwrap();
     let (sender, receiver) = mpsc::channel();
-    wal.on_error(move |error| sender.send(error.kind()).unwrap()).unwrap();
+    wal.on_error(move |error| sender.send(error.kind()).unwrap())
+        .unwrap();
     let lsn = wal.append(b"kept").unwrap();
     std::fs::remove_dir_all(dir.join("log")).unwrap();
     let ended = wait_until(LIMIT, || match wal.append(&[0; 3000]) {
@@ -256,11 +289,17 @@ fn a_lost_directory_poisons_and_is_reported_once() {
         }
     });
     assert!(ended);
-    let Health::Poisoned(cause) = wal.health() else { panic!("{:?}", wal.health()) };
+    let Health::Poisoned(cause) = wal.health() else {
+        panic!("{:?}", wal.health())
+    };
     assert!(cause.place().path.is_some(), "{cause}");
     receiver.recv_timeout(LIMIT).unwrap();
     assert!(receiver.try_recv().is_err(), "reported once");
-    for result in [wal.sync().map(drop), wal.sync_to(lsn), wal.discard_before(lsn)] {
+    for result in [
+        wal.sync().map(drop),
+        wal.sync_to(lsn),
+        wal.discard_before(lsn),
+    ] {
         refused(result, ErrorKind::Poisoned);
     }
     assert_eq!(&*wal.get(lsn).unwrap(), b"kept", "reads go on");
