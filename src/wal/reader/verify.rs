@@ -1,10 +1,13 @@
 //! [`Verdict`]: every frame checked, and the end judged by the same table as recovery's.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Place};
 use crate::lsn::Lsn;
 
 use super::WalReader;
 use crate::wal::recover::{ChainFound, Depth, Refusal, Walk, follow};
+
+/// A writer that outruns so many looks does not exist; a limit all the same.
+const MAX_LOOKS: u32 = 100;
 
 /// What a verification found, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,10 @@ impl Verdict {
         self.problem.as_ref()
     }
 
+    fn problem_place(&self) -> Option<(char, &Place)> {
+        Some((self.row, self.problem.as_ref()?.place()))
+    }
+
     fn accepted(chain: &ChainFound) -> Self {
         Self {
             row: chain.row.letter,
@@ -120,9 +127,27 @@ impl Verdict {
 
 impl WalReader {
     /// Checks every frame of every segment from the head on, and judges the end. Changes nothing.
-    /// What is wrong with the log, or
-    /// keeps it from being read, is in the verdict.
+    /// What is wrong with the log, or keeps it from being read, is in the verdict.
+    ///
+    /// A log that is being written may be judged by a place that was written, or discarded, behind the reader's back: it
+    /// is refused only when a second look finds the same.
     pub fn verify(&self) -> Verdict {
+        let mut verdict = self.look();
+        for _ in 0..MAX_LOOKS {
+            if verdict.problem.is_none() {
+                break;
+            }
+            let again = self.look();
+            let same = again.problem_place() == verdict.problem_place();
+            verdict = again;
+            if same {
+                break;
+            }
+        }
+        verdict
+    }
+
+    fn look(&self) -> Verdict {
         match self.inspect() {
             Ok(chain) => Verdict::accepted(&chain),
             Err(refusal) => Verdict::refused(refusal),
