@@ -26,6 +26,7 @@
 
 mod append;
 mod bad;
+mod device;
 mod kill;
 mod readonly;
 
