@@ -43,8 +43,13 @@ fn main() {
 }
 
 fn directory() -> PathBuf {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--dir").skip(1);
-    arguments.next().map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from)
+    let mut arguments = std::env::args()
+        .skip_while(|argument| argument != "--dir")
+        .skip(1);
+    arguments.next().map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"),
+        PathBuf::from,
+    )
 }
 
 /// A log that is removed when it goes out of scope.
@@ -73,8 +78,8 @@ impl Drop for Scratch {
 
 fn quantiles(samples: &mut [u64]) -> [u64; 4] {
     samples.sort_unstable();
-    let at = |share: f64| samples[((samples.len() - 1) as f64 * share) as usize];
-    [at(0.5), at(0.99), at(0.999), at(0.9999)]
+    let at = |share: usize| samples[(samples.len() - 1) * share / 10_000];
+    [at(5_000), at(9_900), at(9_990), at(9_999)]
 }
 
 fn micros(ns: [u64; 4]) -> String {
@@ -116,8 +121,15 @@ fn append(dir: &Path, len: usize) {
     drop(appender);
     wal.close().unwrap();
     let (segwal, limit) = (quantiles(&mut appends), quantiles(&mut copies));
-    println!("append {len} B   segwal {}   limit {}", micros(segwal), micros(limit));
-    println!("append {len} B   p50 ratio {:.2}", segwal[0] as f64 / limit[0] as f64);
+    println!(
+        "append {len} B   segwal {}   limit {}",
+        micros(segwal),
+        micros(limit)
+    );
+    println!(
+        "append {len} B   p50 ratio {:.2}",
+        segwal[0] as f64 / limit[0] as f64
+    );
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -144,10 +156,16 @@ fn commit(dir: &Path, len: usize) {
         writes.push(nanos(began.elapsed()));
     }
     wal.close().unwrap();
-    let (segwal, limit) = (quantiles(&mut commits[100..]), quantiles(&mut writes[100..]));
+    let (segwal, limit) = (
+        quantiles(&mut commits[100..]),
+        quantiles(&mut writes[100..]),
+    );
     println!("commit {len} B   segwal {}", micros(segwal));
     println!("commit {len} B   raw {} B {}", raw.size, micros(limit));
-    println!("commit {len} B   p50 ratio {:.3}", segwal[0] as f64 / limit[0] as f64);
+    println!(
+        "commit {len} B   p50 ratio {:.3}",
+        segwal[0] as f64 / limit[0] as f64
+    );
 }
 
 /// A preallocated, written file for raw direct writes.
@@ -164,18 +182,30 @@ const RAW_SIZE: u64 = 8 << 20;
 impl Raw {
     fn new(dir: &Path, size: usize) -> Self {
         let scratch = Scratch::new(dir, "raw");
-        fs::write(&scratch.path, vec![0; RAW_SIZE as usize]).unwrap();
+        fs::write(&scratch.path, vec![0; usize::try_from(RAW_SIZE).unwrap()]).unwrap();
         File::open(&scratch.path).unwrap().sync_all().unwrap();
         let flags = libc::O_DIRECT | libc::O_DSYNC;
-        let file = OpenOptions::new().write(true).custom_flags(flags).open(&scratch.path).unwrap();
+        let file = OpenOptions::new()
+            .write(true)
+            .custom_flags(flags)
+            .open(&scratch.path)
+            .unwrap();
         let buffer = vec![0x3C_u8; size + 4096];
         let start = buffer.as_ptr().align_offset(4096);
-        Self { file, scratch, buffer, start, size }
+        Self {
+            file,
+            scratch,
+            buffer,
+            start,
+            size,
+        }
     }
 
     fn write(&self, round: u64) {
         let at = round * self.size as u64 % RAW_SIZE;
-        self.file.write_all_at(&self.buffer[self.start..self.start + self.size], at).unwrap();
+        self.file
+            .write_all_at(&self.buffer[self.start..self.start + self.size], at)
+            .unwrap();
     }
 }
 
@@ -207,7 +237,10 @@ fn group(dir: &Path, threads: usize) {
             samples
         };
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect::<Vec<u64>>()
+        handles
+            .into_iter()
+            .flat_map(|handle| handle.join().unwrap())
+            .collect::<Vec<u64>>()
     });
     let seconds = began.elapsed().as_secs_f64();
     let after = wal.stats();
@@ -230,6 +263,8 @@ fn sectors(dir: &Path) -> Option<u64> {
     stat.split_whitespace().nth(6)?.parse().ok()
 }
 
+const WINDOW: u64 = 200;
+
 /// Device bytes of a commit: the least over windows, because others write too.
 fn device_bytes(dir: &Path) {
     let scratch = Scratch::new(dir, "device");
@@ -248,7 +283,6 @@ fn device_bytes(dir: &Path) {
             wal.discard_before(lsn).unwrap();
         }
     }
-    const WINDOW: u64 = 200;
     let mut least = u64::MAX;
     for _ in 0..40 {
         let Some(before) = sectors(dir) else {
@@ -275,8 +309,16 @@ fn device_bytes(dir: &Path) {
 /// Anonymous resident memory of this process, in bytes.
 fn anonymous() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("RssAnon"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
 }
 
 fn memory(dir: &Path) {
@@ -287,6 +329,9 @@ fn memory(dir: &Path) {
         wal.append(&[1; 256]).unwrap();
     }
     wal.sync().unwrap();
-    println!("anonymous memory of an open log   {} KiB", anonymous().saturating_sub(before) / 1024);
+    println!(
+        "anonymous memory of an open log   {} KiB",
+        anonymous().saturating_sub(before) / 1024
+    );
     wal.close().unwrap();
 }

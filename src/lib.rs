@@ -82,3 +82,8 @@ pub mod internals {
     pub use crate::log::*;
     pub use crate::sync::{set_thread_hint, twin};
 }
+
+/// The README's code is compiled and run.
+#[cfg(all(doctest, not(all(loom, feature = "loom"))))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

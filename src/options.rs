@@ -275,17 +275,14 @@ mod tests {
     fn each_field_is_named_with_its_value_and_rule() {
         for size in [0, 4096, 8191, 8193, (1 << 30) + 4096, u64::MAX] {
             assert!(
-                refused(|o| _ = (o.segment_size(size)))
-                    .contains(&format!("segment_size is {size}"))
+                refused(|o| _ = o.segment_size(size)).contains(&format!("segment_size is {size}"))
             );
         }
-        assert!(refused(|o| _ = (o.preallocate_segments(0))).contains("preallocate_segments is 0"));
-        assert!(
-            refused(|o| _ = (o.max_unsynced_segments(1))).contains("max_unsynced_segments is 1")
-        );
-        assert!(refused(|o| _ = (o.user_header(&[0; 4097]))).contains("4097"));
-        assert!(refused(|o| _ = (o.max_wal_bytes(Some(1)))).contains("max_wal_bytes is 1"));
-        assert!(refused(|o| _ = (o.max_record_len(64 << 20))).contains("max_record_len is"));
+        assert!(refused(|o| _ = o.preallocate_segments(0)).contains("preallocate_segments is 0"));
+        assert!(refused(|o| _ = o.max_unsynced_segments(1)).contains("max_unsynced_segments is 1"));
+        assert!(refused(|o| _ = o.user_header(&[0; 4097])).contains("4097"));
+        assert!(refused(|o| _ = o.max_wal_bytes(Some(1))).contains("max_wal_bytes is 1"));
+        assert!(refused(|o| _ = o.max_record_len(64 << 20)).contains("max_record_len is"));
     }
 
     #[test]

@@ -28,6 +28,9 @@ mod types {
 
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
 
+    /// After so many pauses, some 50 microseconds, a leader stops waiting for its own frame if it can serve others.
+    pub(crate) const PATIENT_TURNS: u32 = 64;
+
     /// A small number that differs between the threads of a process, as far as it can.
     pub(crate) fn thread_hint() -> usize {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -65,6 +68,9 @@ mod types {
     }
 
     pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+    /// A model has no time to lose.
+    pub(crate) const PATIENT_TURNS: u32 = 1;
 
     loom::thread_local!(static HINT: Cell<usize> = Cell::new(0));
 

@@ -1,7 +1,7 @@
 //! Models of segwal's lock-free core: every interleaving of a few threads, within a bound, on the code that users run.
 //!
 //! The checker is loom. It replaces atomics, mutexes and threads; this crate supplies what the core borrows from outside:
-//! waiting and time ([`ModelHost`]), storage ([`Cells`]), fresh segments ([`Shelf`]) and a device ([`Ledger`]). Storage is
+//! waiting and time (`ModelHost`), storage (`Cells`), fresh segments (`Shelf`) and a device (`Ledger`). Storage is
 //! one checked cell for each grain, so bytes that are read before their writing happened before are a failure.
 //!
 //! A model that holds is worth something only if it can fail, so each has *twins*: the same model with one deliberate

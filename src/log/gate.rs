@@ -30,7 +30,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
 use crate::sync::twin::{self, Twin};
-use crate::sync::{AtomicU32, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, PATIENT_TURNS};
 
 use super::ending::Ending;
 use super::gather::{Gather, GatherLimits};
@@ -238,14 +238,6 @@ struct Leadership<'a> {
     work: &'a dyn Work,
     tenure: Tenure,
 }
-
-/// After so many pauses, some 50 microseconds, a leader stops waiting for its own frame if it can serve others. A model has
-/// no time to lose.
-const PATIENT_TURNS: u32 = if cfg!(all(loom, feature = "loom")) {
-    1
-} else {
-    64
-};
 
 impl Leadership<'_> {
     /// Syncs once, and returns the new durable bound.

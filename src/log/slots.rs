@@ -103,13 +103,14 @@ impl Slots {
     #[inline]
     fn try_claim(&self, index: usize, bound: TailWord) -> bool {
         self.raise_used(index);
-        // AcqRel: pairs with `leave` (acquire: what the last owner filled) and with `lowest` (release). Relaxed: a lost
-        // exchange tells nothing.
+        // AcqRel: pairs with `leave` (acquire: what the last owner filled) and with `lowest` (release).
         let order = if twin::is(Twin::ClaimWithoutAcquire) {
+            // Release: the defect is the want of an acquire.
             Ordering::Release
         } else {
             twin::unless(Twin::BusyRelaxed, Ordering::AcqRel)
         };
+        // Relaxed: a lost exchange tells nothing.
         self.slots[index]
             .compare_exchange(IDLE, bound.to_word(), order, Ordering::Relaxed)
             .is_ok()

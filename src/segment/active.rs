@@ -115,14 +115,12 @@ impl Segment {
         // Nothing of an earlier life stays behind the payload.
         self.frames
             .fill(span, at, &PADDING[..at.next_multiple_of(8) - at]);
-        self.write_header(span, fields, checksum);
+        self.write_header(span, &fields.header_at(span.lsn()), checksum);
     }
 
     #[inline]
-    fn write_header(&self, span: &mut Span, fields: &FrameFields, checksum: Checksum) {
-        let header = fields
-            .header_at(span.lsn())
-            .encode(checksum, self.salts.last());
+    fn write_header(&self, span: &mut Span, header: &FrameHeader, checksum: Checksum) {
+        let header = header.encode(checksum, self.salts.last());
         self.frames.fill(span, 0, &header);
     }
 
@@ -147,7 +145,7 @@ impl Segment {
     pub(crate) fn finish(&self, span: &mut Span, fields: &FrameFields) {
         let end = PAYLOAD + usize::try_from(fields.len).unwrap_or(usize::MAX);
         let checksum = Checksum::of(self.frames.filled(span, PAYLOAD..end));
-        self.write_header(span, fields, checksum);
+        self.write_header(span, &fields.header_at(span.lsn()), checksum);
     }
 
     /// Makes the frames from `range.start` up to `range.end` durable, and the first block with the first frame.
@@ -185,14 +183,15 @@ fn span_len(span: &Span) -> usize {
 impl Body for Segment {
     fn abort(&self, span: &mut Span) {
         let len = u32::try_from(span_len(span) - PAYLOAD).unwrap_or(u32::MAX);
-        let durable = Lsn::at(span.lsn().segment(), 0);
-        let fields = FrameFields {
+        let header = FrameHeader {
             len,
+            lsn: span.lsn(),
             kind: FrameKind::Aborted,
             tag: 0,
             count: 0,
-            durable,
+            // Whoever gives up knows of no durable bound, and a made-up one would condemn the log at the next open.
+            distance: DurableDistance::NONE,
         };
-        self.write_header(span, &fields, Checksum::EMPTY);
+        self.write_header(span, &header, Checksum::EMPTY);
     }
 }

@@ -6,7 +6,9 @@
 //! * J2. A head slot is stored and synced before a discarded file may be reused.
 //! * J3. The mark is stored only when everything below it is durable. A valid epoch frame at its position makes it void,
 //!   so it needs no clearing.
-//! * J4. Generations grow by one and alternate between two blocks: a torn slot leaves the one before it.
+//! * J4. Of the two slots of a kind one is durable and is not stored into until a sync has made the other one so: however
+//!   many stores a power cut finds unsynced, and however it tears them, the durable slot is left. So opening makes durable
+//!   what it read, first of all, and a store after an unsynced one goes to the same slot.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,8 +36,30 @@ struct State {
     bytes: Exclusive,
     uuid: Uuid,
     boot: [u8; 16],
-    durable_generation: u64,
-    head_generation: u64,
+    durable: Turn,
+    head: Turn,
+}
+
+/// The generations of one kind of slot: an even one stands in the one block, an odd one in the other.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    stored: u64,
+    synced: u64,
+}
+
+impl Turn {
+    fn synced(generation: u64) -> Self {
+        Self {
+            stored: generation,
+            synced: generation,
+        }
+    }
+
+    /// The generation to store now (J4).
+    fn next(&mut self) -> u64 {
+        self.stored += if self.stored == self.synced { 1 } else { 2 };
+        self.stored
+    }
 }
 
 impl CookieFile {
@@ -61,7 +85,8 @@ impl CookieFile {
         directory.publish(name::COOKIE, &bytes)
     }
 
-    /// Opens the `COOKIE` that was read as `known`.
+    /// Opens the `COOKIE` that was read as `known`, and makes durable what it holds: after the death of a process, or a failed
+    /// sync, it was read from a page cache that the device need not agree with.
     pub(crate) fn open(
         directory: &Directory,
         uuid: Uuid,
@@ -76,48 +101,42 @@ impl CookieFile {
             .map_err(|error| Error::io("cannot map COOKIE", &path, error))?;
         let bytes = Exclusive::fresh(mapping);
         let generation = |slot: Option<Slot>| slot.map_or(0, |slot| slot.generation);
-        let state = State {
+        let mut state = State {
             uuid,
             boot,
-            durable_generation: generation(known.durable),
-            head_generation: generation(known.head),
+            durable: Turn::synced(generation(known.durable)),
+            head: Turn::synced(generation(known.head)),
             bytes,
         };
-        Ok(Self {
+        state.bytes.store_again(0..size);
+        let cookie = Self {
             path,
             mapping: Arc::clone(state.bytes.mapping()),
             state: Mutex::new(state),
-        })
+        };
+        cookie.sync()?;
+        Ok(cookie)
     }
 
     /// Notes that everything below `lsn` is durable (J1).
     pub(crate) fn store_durable(&self, lsn: Lsn) {
         let mut state = self.state.lock();
-        state.durable_generation += 1;
-        let generation = state.durable_generation;
+        let generation = state.durable.next();
         state.store(SlotKind::Durable, generation, lsn);
     }
 
     /// Notes that the log begins at `lsn`; durable after [`sync`](Self::sync) (J2).
     pub(crate) fn store_head(&self, lsn: Lsn) {
         let mut state = self.state.lock();
-        state.head_generation += 1;
-        let generation = state.head_generation;
+        let generation = state.head.next();
         state.store(SlotKind::Head, generation, lsn);
     }
 
     /// Notes that the log was closed at `lsn` (J3).
     pub(crate) fn store_clean(&self, lsn: Lsn) {
         let mut state = self.state.lock();
-        let generation = state.durable_generation;
+        let generation = state.durable.stored;
         state.store(SlotKind::Clean, generation, lsn);
-    }
-
-    /// Stores every block over itself, so that a sync writes it whatever the page cache believes.
-    pub(crate) fn store_again(&self) {
-        let mut state = self.state.lock();
-        let size = state.bytes.mapping().size();
-        state.bytes.store_again(0..size);
     }
 
     /// Makes what was stored durable.
@@ -125,8 +144,17 @@ impl CookieFile {
     /// # Errors
     /// The caller must poison the log.
     pub(crate) fn sync(&self) -> Result<()> {
-        let sync = self.mapping.sync(0..self.mapping.size());
-        sync.map_err(|error| Error::io("cannot make COOKIE durable", &self.path, error))
+        let (durable, head) = {
+            let state = self.state.lock();
+            (state.durable.stored, state.head.stored)
+        };
+        let synced = self.mapping.sync(0..self.mapping.size());
+        synced.map_err(|error| Error::io("cannot make COOKIE durable", &self.path, error))?;
+        // What was stored meanwhile need not have been covered.
+        let mut state = self.state.lock();
+        state.durable.synced = state.durable.synced.max(durable);
+        state.head.synced = state.head.synced.max(head);
+        Ok(())
     }
 }
 

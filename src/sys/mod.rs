@@ -2,7 +2,7 @@
 //!
 //! Everything that can fail, tear or be lost in a power cut goes through this directory: names, directories, locks,
 //! allocation, reads, syncs, and every store into a mapping. So the engine runs unchanged on the real disk
-//! ([`real`]) and on one that keeps a live and a durable image of everything ([`sim`], feature `fault`).
+//! ([`real`]) and on one that keeps a live and a durable image of everything (`sim`, feature `fault`).
 //!
 //! What each operation promises, strictly by POSIX and no more:
 //!

@@ -68,7 +68,7 @@ pub fn yield_now() {
     clippy::disallowed_methods,
     reason = "the one place in which the engine sleeps by time alone"
 )]
-pub fn sleep_ns(nanoseconds: u64) {
+pub fn rest_ns(nanoseconds: u64) {
     std::thread::sleep(Duration::from_nanos(nanoseconds));
 }
 

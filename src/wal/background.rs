@@ -1,4 +1,4 @@
-//! [`Background`]: the threads of a log, and how work reaches them.
+//! What the threads of a log do.
 //!
 //! | thread | does | sleeps on |
 //! |---|---|---|
@@ -6,175 +6,68 @@
 //! | `segwal-sync` | syncs what nobody syncs, `COOKIE` after a rotation, callbacks' wishes | `sync` |
 //! | `segwal-prefault` | keeps writable pages ahead of the tail | `prefault`, with ticks while the tail moves |
 //!
-//! A thread that dies poisons the log. Without threads ([`Staffing::Inline`]) each request is served at once by the thread
+//! A thread that dies poisons the log. Without threads (`Staffing::Inline`) each request is served at once by the thread
 //! that makes it: the simulated disk then sees the same operations in the same order every time.
-//!
-//! # Memory orderings
-//! A request is a bit, set (Release) and then announced on the thread's word; the thread takes all bits (Acquire) after it
-//! read the word, so none is lost.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Prefaulter, Preparation, Tick};
-use crate::sync::Mutex;
-use crate::sys::{futex, thread};
+use crate::sys::thread;
 
 use super::shared::Shared;
-
-/// Something to do in the background.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// Make segments ready.
-    Prepare,
-    /// Sync what is published.
-    Sync,
-    /// Make `COOKIE` durable.
-    SyncCookie,
-    /// Make durable what callbacks wait for.
-    Wishes,
-}
-
-/// Who works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Staffing {
-    /// Threads of the log's own.
-    Threads,
-    /// Whoever asks.
-    #[cfg(feature = "fault")]
-    Inline,
-}
-
-/// A word to sleep on.
-#[derive(Debug, Default)]
-struct Signal(AtomicU32);
-
-impl Signal {
-    fn read(&self) -> u32 {
-        // Acquire: pairs with `raise`.
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn raise(&self) {
-        // Release: pairs with `read`.
-        self.0.fetch_add(1, Ordering::Release);
-        futex::wake(&self.0, u32::MAX >> 1);
-    }
-
-    fn sleep(&self, seen: u32, timeout: Option<Duration>) {
-        futex::wait(&self.0, seen, timeout);
-    }
-}
-
-const SYNC: u32 = 1;
-const COOKIE: u32 = 2;
-const WISHES: u32 = 4;
+use super::signals::{Pace, Request, Staffing};
 
 /// A thread's name, and what it does until the log ends.
 type Body = (&'static str, fn(&Shared));
 
-/// The threads of a log.
-#[derive(Debug)]
-pub(crate) struct Background {
-    staffing: Staffing,
-    prepare: Signal,
-    sync: Signal,
-    sync_bits: AtomicU32,
-    prefault: Signal,
-    prefault_idle: AtomicBool,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+/// Starts the threads.
+pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
+    if shared.signals.staffing() != Staffing::Threads {
+        return Ok(());
+    }
+    let bodies: [Body; 3] = [
+        ("segwal-prepare", prepare),
+        ("segwal-sync", sync),
+        ("segwal-prefault", prefault),
+    ];
+    for (name, body) in bodies {
+        let mine = Arc::clone(shared);
+        let handle = thread::spawn_background(name, move || guarded(&mine, name, body));
+        shared.signals.add_thread(handle.map_err(|error| {
+            Error::new(
+                ErrorKind::OutOfResources,
+                "cannot start a thread of the log",
+            )
+            .caused_by(error)
+        })?);
+    }
+    Ok(())
 }
 
-impl Background {
-    pub(crate) fn new(staffing: Staffing) -> Self {
-        Self {
-            staffing,
-            prepare: Signal::default(),
-            sync: Signal::default(),
-            sync_bits: AtomicU32::new(0),
-            prefault: Signal::default(),
-            prefault_idle: AtomicBool::new(false),
-            threads: Mutex::new(Vec::new()),
+impl Shared {
+    /// Has something done: by the log's threads, or here and now if it has none.
+    pub(crate) fn request(&self, request: Request) {
+        if self.signals.staffing() == Staffing::Threads {
+            self.signals.ask(request);
+        } else {
+            serve_inline(self, request);
         }
     }
 
-    /// Starts the threads.
-    pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
-        if shared.background.is_inline() {
-            return Ok(());
-        }
-        let bodies: [Body; 3] = [
-            ("segwal-prepare", prepare),
-            ("segwal-sync", sync),
-            ("segwal-prefault", prefault),
-        ];
-        let mut threads = shared.background.threads.lock();
-        for (name, body) in bodies {
-            let shared = Arc::clone(shared);
-            let handle = thread::spawn_background(name, move || guarded(&shared, name, body))
-                .map_err(|error| {
-                    Error::new(
-                        ErrorKind::OutOfResources,
-                        "cannot start a thread of the log",
-                    )
-                    .caused_by(error)
-                })?;
-            threads.push(handle);
-        }
-        Ok(())
-    }
-
-    fn is_inline(&self) -> bool {
-        self.staffing != Staffing::Threads
-    }
-
-    /// Asks for something to be done.
-    pub(crate) fn request(&self, shared: &Shared, request: Request) {
-        if self.is_inline() {
-            return serve_inline(shared, request);
-        }
-        match request {
-            Request::Prepare => self.prepare.raise(),
-            Request::Sync => self.request_sync(SYNC),
-            Request::SyncCookie => self.request_sync(COOKIE),
-            Request::Wishes => self.request_sync(WISHES),
-        }
-    }
-
-    fn request_sync(&self, bit: u32) {
-        // Release: pairs with the swap in `sync`.
-        self.sync_bits.fetch_or(bit, Ordering::Release);
-        self.sync.raise();
-    }
-
-    /// Says that the tail moves.
-    pub(crate) fn moved(&self) {
-        // Relaxed: only saves a wake-up; a stale value costs some faults.
-        if self.prefault_idle.load(Ordering::Relaxed) {
-            self.prefault.raise();
-        }
-    }
-
-    /// Wakes all threads, because the log has ended.
-    pub(crate) fn rouse(&self) {
-        for signal in [&self.prepare, &self.sync, &self.prefault] {
-            signal.raise();
-        }
-    }
-
-    /// Waits for the threads to end. Not from one of them.
-    pub(crate) fn join(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock());
-        let me = std::thread::current().id();
-        for thread in threads
-            .into_iter()
-            .filter(|thread| thread.thread().id() != me)
-        {
-            // A panic was turned into poison by the thread itself.
-            drop(thread.join());
+    /// Makes durable what callbacks wait for, and calls them. Those behind a hole do not hold up those before it.
+    fn grant_wishes(&self) {
+        let mut wishes = self.hooks.take_wishes();
+        wishes.sort_by_key(|(lsn, _)| *lsn);
+        while let Some((lsn, _)) = wishes.first() {
+            let result = self.pass(*lsn, None);
+            let durable = self.gate.durable();
+            let granted = match result {
+                Ok(()) => wishes.partition_point(|(lsn, _)| *lsn < durable),
+                Err(_) => wishes.len(),
+            };
+            self.hooks.answer(wishes.drain(..granted), &result);
         }
     }
 }
@@ -205,7 +98,7 @@ fn serve_inline(shared: &Shared, request: Request) {
             drop(shared.make_durable(shared.core.published(), None));
         }
         Request::SyncCookie => sync_cookie(shared),
-        Request::Wishes => shared.hooks.grant(shared),
+        Request::Wishes => shared.grant_wishes(),
     }
 }
 
@@ -237,7 +130,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
 fn prepare(shared: &Shared) {
-    let signal = &shared.background.prepare;
+    let signal = &shared.signals.prepare;
     let mut retry = FIRST_RETRY;
     while !shared.ending.has_ended() {
         let seen = signal.read();
@@ -260,24 +153,23 @@ fn sync_cookie(shared: &Shared) {
 }
 
 fn sync(shared: &Shared) {
-    let background = &shared.background;
+    let signal = &shared.signals.sync;
     while !shared.ending.has_ended() {
-        let seen = background.sync.read();
-        // Acquire: pairs with `request_sync`.
-        let bits = background.sync_bits.swap(0, Ordering::Acquire);
-        if bits & SYNC != 0 {
+        let seen = signal.read();
+        let asked = shared.signals.take_asked();
+        if asked.sync() {
             shared.counters.background_syncs.add(1);
             // A failure has poisoned the log, which ends the loop.
             drop(shared.make_durable(shared.core.published(), None));
         }
-        if bits & COOKIE != 0 {
+        if asked.cookie() {
             sync_cookie(shared);
         }
-        if bits & WISHES != 0 {
-            shared.hooks.grant(shared);
+        if asked.wishes() {
+            shared.grant_wishes();
         }
-        if bits == 0 {
-            background.sync.sleep(seen, None);
+        if asked.is_nothing() {
+            signal.sleep(seen, None);
         }
     }
 }
@@ -289,11 +181,11 @@ const TICK: Duration = Duration::from_millis(2);
 const IDLE_TICKS: u32 = 5;
 
 fn prefault(shared: &Shared) {
-    let background = &shared.background;
+    let signal = &shared.signals.prefault;
     let mut prefaulter = Prefaulter::default();
     let mut idle = 0;
     while !shared.ending.has_ended() {
-        let seen = background.prefault.read();
+        let seen = signal.read();
         let tail = shared.core.tail();
         let ticked = shared
             .registry
@@ -316,9 +208,12 @@ fn prefault(shared: &Shared) {
                 shared.poison(failure.at_lsn(tail));
             }
         }
-        let rest = idle >= IDLE_TICKS;
-        // Relaxed: see `moved`.
-        background.prefault_idle.store(rest, Ordering::Relaxed);
-        background.prefault.sleep(seen, (!rest).then_some(TICK));
+        let pace = if idle < IDLE_TICKS {
+            Pace::Ticking
+        } else {
+            Pace::Resting
+        };
+        shared.signals.set_pace(pace);
+        signal.sleep(seen, (pace == Pace::Ticking).then_some(TICK));
     }
 }

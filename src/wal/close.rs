@@ -93,7 +93,7 @@ impl Handle {
     /// Stops the threads; the log has ended.
     fn stop(&self) {
         self.shared.rouse();
-        self.shared.background.join();
+        self.shared.signals.join();
         self.shared.hooks.join();
     }
 }

@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
 
 use super::Wal;
-use super::background::Request;
 use super::shared::Shared;
+use super::signals::Request;
 
 impl Wal {
     /// Declares that records below `lsn` are no longer needed. Whole segments below it are reused or removed.
@@ -80,7 +80,7 @@ impl Shared {
         self.head.store(lsn.to_word(), Ordering::Release);
         if crosses {
             self.shelf.retire(self.registry.take_below(lsn.segment()));
-            self.background.request(self, Request::Prepare);
+            self.request(Request::Prepare);
         }
         Ok(())
     }

@@ -16,8 +16,6 @@ use crate::lsn::Lsn;
 use crate::sync::Mutex;
 use crate::sys::{futex, thread};
 
-use super::shared::Shared;
-
 /// Called once, with the result.
 pub(crate) type OnDurable = Box<dyn FnOnce(Result<()>) + Send>;
 /// Called for each failure in the background, and when the log is poisoned.
@@ -62,32 +60,27 @@ impl Hooks {
         self.on_error.lock().push(callback);
     }
 
-    /// Makes durable what callbacks wait for, and calls them. Those behind a hole do not hold up those before it.
-    pub(crate) fn grant(&self, shared: &Shared) {
-        let mut wishes = std::mem::take(&mut *self.wishes.lock());
-        wishes.sort_by_key(|(lsn, _)| *lsn);
-        while let Some((lsn, _)) = wishes.first() {
-            let result = shared.pass(*lsn, None);
-            let durable = shared.gate.durable();
-            let granted = if result.is_ok() {
-                wishes.partition_point(|(lsn, _)| *lsn < durable)
-            } else {
-                wishes.len()
-            };
-            for (_, callback) in wishes.drain(..granted) {
-                let result = result.clone();
-                self.queue.push(Box::new(move || callback(result)));
-            }
+    /// The wishes that nobody has taken up.
+    pub(crate) fn take_wishes(&self) -> Vec<(Lsn, OnDurable)> {
+        std::mem::take(&mut *self.wishes.lock())
+    }
+
+    /// Has callbacks called with `result`.
+    pub(crate) fn answer(
+        &self,
+        wishes: impl Iterator<Item = (Lsn, OnDurable)>,
+        result: &Result<()>,
+    ) {
+        for (_, callback) in wishes {
+            let result = result.clone();
+            self.queue.push(Box::new(move || callback(result)));
         }
     }
 
     /// Tells everybody that the log has ended.
     pub(crate) fn rouse(&self, cause: Option<Error>) {
         let Some(cause) = cause else { return };
-        for (_, callback) in std::mem::take(&mut *self.wishes.lock()) {
-            let cause = cause.clone();
-            self.queue.push(Box::new(move || callback(Err(cause))));
-        }
+        self.answer(self.take_wishes().into_iter(), &Err(cause.clone()));
         let first = !std::mem::replace(&mut *self.reported.lock(), true);
         if first && cause.kind() != ErrorKind::Closed {
             self.report(&cause);

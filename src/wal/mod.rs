@@ -2,14 +2,14 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `open`, `create`, `recover/` | from a directory to a running log |
+//! | `open`, `create`, `reopen`, `opened`, `recover/` | from a directory to a running log |
 //! | `append`, `appender`, `reservation` | reserve, fill, publish |
 //! | `sync` | group commit, callbacks |
 //! | `read`, `record` | `get`, `records` |
 //! | `discard` | the head, and what becomes reusable |
 //! | `close` | the orderly end |
 //! | `shared` | the state, and how the core's needs are met |
-//! | `background`, `hooks` | threads |
+//! | `signals`, `background`, `hooks` | threads, and how work reaches them |
 //! | `reader/` | the read-only opener, for other processes |
 
 mod append;
@@ -21,13 +21,16 @@ mod discard;
 mod health;
 mod hooks;
 mod open;
+mod opened;
 mod read;
 mod reader;
 mod record;
 mod recover;
 mod recovery;
+mod reopen;
 mod reservation;
 mod shared;
+mod signals;
 mod sync;
 
 use std::fmt;

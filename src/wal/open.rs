@@ -1,32 +1,23 @@
 //! Opening a log for appending: lock, look, decide, settle, start.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{ActivationFault, COOKIE_SIZE, Cookie, FIRST_FRAME, Manifest};
-use crate::log::{Core, Ending, Gate, GatherLimits, Room, Shape};
-use crate::lsn::{GRAIN, Lsn};
-use crate::options::{Create, UnknownFilesystem, WalOptions, record_capacity};
-use crate::segment::{
-    COOKIE, CookieFile, Directory, LOCK, Mold, Registry, Segment, Shelf, segment_name,
-};
+use crate::format::{COOKIE_SIZE, Cookie, Manifest, Slot, Uuid};
+use crate::options::{Create, UnknownFilesystem, WalOptions};
+use crate::segment::{COOKIE, CookieFile, Directory, LOCK, Mold, Registry, Shelf};
 use crate::stats::Counters;
-use crate::sync::{CachePadded, Mutex};
-use crate::sys::{Access, Disk, FileSystem, Lock, Made, Random, RealDisk, clock, fork};
+use crate::sys::{Access, Disk, FileSystem, Lock, Made, Random, RealDisk, clock};
 
-use super::background::{Background, Request, Staffing};
+use super::Wal;
 use super::create::{first_lsn, first_segment, is_unfinished, write_manifest};
-use super::hooks::Hooks;
-use super::recover::{
-    ChainFound, Depth, Found, Header, Room as Remaining, Survey, Trust, Walk, follow, read_headers,
-    read_manifest, read_whole, settle,
-};
+use super::opened::{Frame, Opened};
+use super::recover::{Room as Remaining, Survey, read_manifest, read_whole};
 use super::recovery::{EndKind, Recovery};
-use super::shared::{SLOT_COUNT, Shared};
-use super::{Handle, Wal};
+use super::reopen::reopen;
+use super::signals::Staffing;
 
 /// What the machine provides.
 #[derive(Clone, Debug)]
@@ -104,30 +95,22 @@ fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
     let counters = Counters::default();
     let mut opened = match read_cookie(&directory, &manifest, &survey)? {
         Some(cookie) if !is_unfinished(&cookie) => {
-            reopen(&mold, options, setting, &survey, &manifest, &cookie)?
+            reopen(&mold, options, setting.boot, &survey, &manifest, &cookie)?
         }
         _ if survey.segments.iter().any(|id| *id > 1) => return Err(cookie_missing(&directory)),
         found => begin(&mold, options, setting, found, &counters)?,
     };
     remove_unfinished(&directory, &survey, &mut opened.recovery)?;
     opened.recovery.foreign = survey.foreign;
-    opened.recovery.duration =
-        std::time::Duration::from_nanos(clock::now_ns().saturating_sub(began_ns));
-    run(
-        options, setting, manifest, directory, counters, opened, lock,
-    )
-}
-
-/// Everything that differs between a new log and one that was there.
-struct Opened {
-    segment: Arc<Segment>,
-    end: Lsn,
-    room: Remaining,
-    head: Lsn,
-    cookie: CookieFile,
-    shelf: Shelf,
-    registry: Registry,
-    recovery: Recovery,
+    opened.recovery.duration = Duration::from_nanos(clock::now_ns().saturating_sub(began_ns));
+    opened.run(Frame {
+        options: options.clone(),
+        manifest,
+        directory,
+        counters,
+        staffing: setting.staffing,
+        lock,
+    })
 }
 
 fn make_directory(directory: &Directory, options: &WalOptions) -> Result<()> {
@@ -282,7 +265,7 @@ fn begin(
         scanned_bytes: 0,
         scanned_records: 0,
         stored_again_bytes: 0,
-        duration: std::time::Duration::ZERO,
+        duration: Duration::ZERO,
         reclaimed: Vec::new(),
         foreign: Vec::new(),
     };
@@ -300,10 +283,10 @@ fn begin(
 
 /// A cookie just created has the first generation in both kinds of slot.
 fn made_once(known: Cookie) -> Cookie {
-    let slot = crate::format::Slot {
+    let slot = Slot {
         generation: 1,
         lsn: first_lsn(),
-        uuid: crate::format::Uuid::from_bytes([0; 16]),
+        uuid: Uuid::from_bytes([0; 16]),
         boot: [0; 16],
     };
     Cookie {
@@ -311,146 +294,6 @@ fn made_once(known: Cookie) -> Cookie {
         head: known.head.or(Some(slot)),
         clean: known.clean,
     }
-}
-
-/// A log that is there.
-fn reopen(
-    mold: &Mold,
-    options: &WalOptions,
-    setting: &Setting,
-    survey: &Survey,
-    manifest: &Manifest,
-    known: &Cookie,
-) -> Result<Opened> {
-    let directory = &mold.directory;
-    let files = read_headers(directory, &survey.segments, manifest, Access::Write)?;
-    let walk = Walk {
-        directory,
-        segments: &files,
-        size: mold.size,
-    };
-    let chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
-    refuse_strangers(directory, &files, &chain)?;
-    let cookie = CookieFile::open(directory, mold.uuid, setting.boot, known)?;
-    let closed = known.clean.is_some_and(|slot| slot.lsn == chain.end) && chain.cut.is_none();
-    let trust = if closed {
-        Trust::Closed
-    } else {
-        Trust::Nothing
-    };
-    let durable = known
-        .durable
-        .map_or(chain.head, |slot| slot.lsn.max(chain.head));
-    let settled = settle(mold, &chain, trust, &cookie, durable, |id| files.get(&id))?;
-    let registry = Registry::default();
-    chain
-        .sealed
-        .iter()
-        .for_each(|(id, end)| registry.insert_cold(*id, *end));
-    registry.insert(&settled.segment);
-    let next_id = settled.end.segment().checked_add(1);
-    let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, next_id);
-    let reclaimed = reclaim(mold, &shelf, &files, &chain)?;
-    let kind = match (chain.cut.is_some(), chain.row.letter) {
-        (true, 'B') => EndKind::TornTail,
-        (true, _) => EndKind::Hole,
-        _ if closed => EndKind::Closed,
-        _ => EndKind::Clean,
-    };
-    let recovery = Recovery {
-        kind,
-        head: chain.head,
-        end: chain.end,
-        cut: chain.cut.clone(),
-        segments: chain.sealed.len() as u64 + 1,
-        scanned_bytes: chain.scanned_bytes,
-        scanned_records: chain.scanned_records,
-        stored_again_bytes: settled.stored_again_bytes,
-        duration: std::time::Duration::ZERO,
-        reclaimed,
-        foreign: Vec::new(),
-    };
-    Ok(Opened {
-        segment: settled.segment,
-        end: settled.end,
-        room: settled.room,
-        head: chain.head,
-        cookie,
-        shelf,
-        registry,
-        recovery,
-    })
-}
-
-/// A file under the name of a segment that is, or will be, needed and that is not provably dead is not touched.
-fn refuse_strangers(
-    directory: &Directory,
-    files: &BTreeMap<u32, Found>,
-    chain: &ChainFound,
-) -> Result<()> {
-    for (id, found) in files.range(chain.head.segment()..) {
-        let kind = match found.header {
-            Header::Ours(_) => continue,
-            Header::OtherLog(_) => ErrorKind::Incompatible,
-            Header::Misnamed(_) | Header::WrongLength(_) | Header::Damaged(_) => ErrorKind::Corrupt,
-        };
-        let what = format!(
-            "a file with the name of a segment may be wanted, and is not usable: {}",
-            found.fault()
-        );
-        return Err(Error::new(kind, what)
-            .at_path(&directory.segment(*id))
-            .at_segment(*id));
-    }
-    Ok(())
-}
-
-/// Takes back what is ours and provably dead, and adopts segments that were made ready. `COOKIE` is durable (V4).
-fn reclaim(
-    mold: &Mold,
-    shelf: &Shelf,
-    files: &BTreeMap<u32, Found>,
-    chain: &ChainFound,
-) -> Result<Vec<PathBuf>> {
-    let directory = &mold.directory;
-    let mut reclaimed = Vec::new();
-    for (id, found) in files.range(..chain.head.segment()) {
-        if !matches!(found.header, Header::OtherLog(_)) {
-            // What is too short to be mapped, or too long, is of no use.
-            match found.header {
-                Header::WrongLength(_) | Header::Damaged(_) => {
-                    directory.remove(&segment_name(*id))?;
-                }
-                _ => shelf.reclaim(*id),
-            }
-            reclaimed.push(directory.segment(*id));
-        }
-    }
-    let mut next = chain.end.segment().checked_add(1);
-    for (id, found) in chain
-        .end
-        .segment()
-        .checked_add(1)
-        .map(|first| files.range(first..))
-        .into_iter()
-        .flatten()
-    {
-        if Some(*id) != next {
-            directory.remove(&segment_name(*id))?;
-            reclaimed.push(directory.segment(*id));
-            continue;
-        }
-        let untouched = matches!(&found.header, Header::Ours(Err(ActivationFault::Absent)));
-        let ready = if untouched {
-            mold.adopt(*id, &*found.file)?
-        } else {
-            reclaimed.push(directory.segment(*id));
-            mold.reset(*id, &*found.file)?
-        };
-        shelf.adopt(ready);
-        next = id.checked_add(1);
-    }
-    Ok(reclaimed)
 }
 
 fn remove_unfinished(
@@ -463,78 +306,4 @@ fn remove_unfinished(
         recovery.reclaimed.push(directory.file(name));
     }
     Ok(())
-}
-
-fn run(
-    options: &WalOptions,
-    setting: &Setting,
-    manifest: Manifest,
-    directory: Directory,
-    counters: Counters,
-    opened: Opened,
-    lock: Box<dyn Lock>,
-) -> Result<Wal> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let Opened {
-        segment,
-        end,
-        room,
-        head,
-        cookie,
-        shelf,
-        registry,
-        recovery,
-    } = opened;
-    let grains = |bytes: u64| u32::try_from(bytes / GRAIN).unwrap_or(u32::MAX);
-    let shape = Shape {
-        first: grains(FIRST_FRAME),
-        end: grains(manifest.segment_size),
-    };
-    let places = (options.max_unsynced_segments as usize + 2).next_power_of_two();
-    let core = Core::new(shape, end, SLOT_COUNT, places);
-    drop(core.window().install(segment.id(), Arc::clone(&segment)));
-    if room == Remaining::Sealed {
-        core.seal_at_open(end);
-    }
-    let limits = GatherLimits {
-        max_wait: options.gather.max_wait,
-        max_waiters: options.gather.max_waiters,
-        max_bytes: options.gather.max_bytes,
-    };
-    let shared = Arc::new(Shared {
-        // Relaxed: only a number.
-        number: NUMBER.fetch_add(1, Ordering::Relaxed),
-        options: options.clone(),
-        max_record_len: options
-            .max_record_len
-            .unwrap_or_else(|| record_capacity(manifest.segment_size)),
-        manifest,
-        directory,
-        core,
-        gate: Gate::new(end, limits),
-        room: Room::new(),
-        ending: Ending::new(),
-        shelf,
-        registry,
-        cookie,
-        head: AtomicU64::new(head.to_word()),
-        discarding: Mutex::new(()),
-        counters,
-        hooks: Hooks::default(),
-        background: Background::new(setting.staffing),
-        recovery,
-        faced: (0..SLOT_COUNT).map(|_| CachePadded::default()).collect(),
-        reservations: AtomicUsize::new(0),
-        last_shortage: Mutex::new(None),
-        generation: fork::generation(),
-    });
-    let wal = Wal {
-        handle: Arc::new(Handle {
-            shared: Arc::clone(&shared),
-            lock: Mutex::new(Some(lock)),
-        }),
-    };
-    Background::start(&shared)?;
-    shared.background.request(&shared, Request::Prepare);
-    Ok(wal)
 }

@@ -17,11 +17,12 @@ use crate::options::{OnFull, WalOptions};
 use crate::segment::{CookieFile, Directory, Preparation, Registry, Segment, Shelf};
 use crate::stats::Counters;
 use crate::sync::{AtomicU32, CachePadded, Mutex};
-use crate::sys::{clock, fork, futex, thread};
+use crate::sys::thread::{rest_ns, spin, yield_now};
+use crate::sys::{clock, fork, futex};
 
-use super::background::{Background, Request};
 use super::hooks::Hooks;
 use super::recovery::Recovery;
+use super::signals::{Request, Signals};
 
 /// Slots of one log: as many threads can append at the same moment.
 pub(crate) const SLOT_COUNT: usize = 128;
@@ -47,7 +48,7 @@ pub(crate) struct Shared {
     pub(crate) discarding: Mutex<()>,
     pub(crate) counters: Counters,
     pub(crate) hooks: Hooks,
-    pub(crate) background: Background,
+    pub(crate) signals: Signals,
     pub(crate) recovery: Recovery,
     /// The segment that the last borrower of each slot wrote to, so that an append looks up none.
     pub(crate) faced: Box<[CachePadded<Faced>]>,
@@ -98,9 +99,9 @@ impl Host for OsHost {
 
     fn pause(&self, turn: u32) {
         match turn {
-            0..16 => (0..8).for_each(|_| thread::spin()),
-            16..64 => thread::yield_now(),
-            _ => thread::sleep_ns((10_000_u64 << ((turn - 64) / 16).min(7)).min(1_000_000)),
+            0..16 => (0..8).for_each(|_| spin()),
+            16..64 => yield_now(),
+            _ => rest_ns((10_000_u64 << ((turn - 64) / 16).min(7)).min(1_000_000)),
         }
     }
 }
@@ -173,7 +174,7 @@ impl Shared {
     pub(crate) fn rouse(&self) {
         self.gate.rouse(&OsHost);
         self.room.announce(&OsHost);
-        self.background.rouse();
+        self.signals.rouse();
         self.hooks.rouse(self.ending.cause());
     }
 
@@ -283,16 +284,16 @@ impl Work for Shared {
                 self.core.window().retire(id);
             }
             self.room.announce(&OsHost);
-            self.background.request(self, Request::SyncCookie);
+            self.request(Request::SyncCookie);
         }
-        self.background.moved();
+        self.signals.moved();
     }
 }
 
 impl Supply<Segment> for Shared {
     fn is_ready(&self) -> bool {
         if self.shelf.ready_count() == 0 {
-            self.background.request(self, Request::Prepare);
+            self.request(Request::Prepare);
         }
         self.shelf.ready_count() > 0
     }
@@ -310,11 +311,11 @@ impl Supply<Segment> for Shared {
         };
         self.registry.insert(&segment);
         self.counters.rotations.add(1);
-        self.background.request(self, Request::Prepare);
+        self.request(Request::Prepare);
         if self.unsynced(segment.id()) >= self.options.max_unsynced_segments.div_ceil(2) {
-            self.background.request(self, Request::Sync);
+            self.request(Request::Sync);
         }
-        self.background.moved();
+        self.signals.moved();
         Ok(Some(segment))
     }
 
@@ -326,11 +327,11 @@ impl Supply<Segment> for Shared {
         match shortage {
             Shortage::NoSegment => {
                 self.counters.ready_misses.add(1);
-                self.background.request(self, Request::Prepare);
+                self.request(Request::Prepare);
             }
             Shortage::Unsynced => {
                 self.counters.backpressure.add(1);
-                self.background.request(self, Request::Sync);
+                self.request(Request::Sync);
             }
         }
     }

@@ -8,9 +8,9 @@ use crate::lsn::Lsn;
 use crate::sys::clock;
 
 use super::Wal;
-use super::background::Request;
 use super::reservation::holds_reservation;
 use super::shared::{OsHost, Shared};
+use super::signals::Request;
 
 impl Shared {
     /// Refuses to wait where the wait could never end.
@@ -147,7 +147,7 @@ impl Wal {
         if shared.ending.has_ended() {
             shared.hooks.rouse(shared.ending.cause());
         }
-        shared.background.request(shared, Request::Wishes);
+        shared.request(Request::Wishes);
         Ok(())
     }
 

@@ -140,7 +140,7 @@ impl WalReader {
     fn files(&self) -> Result<BTreeMap<u32, Found>> {
         loop {
             let segments = Survey::of(&self.directory)?.segments;
-            let found = read_headers(&self.directory, &segments, &self.manifest, Access::Read);
+            let found = read_headers(&self.directory, &segments, &self.manifest);
             if found.is_ok() || Survey::of(&self.directory)?.segments == segments {
                 return found;
             }
@@ -160,7 +160,7 @@ impl WalReader {
                 .activation()
                 .and_then(|_| seal_of(id))
                 .filter(|_| id >= head);
-            let bytes = found.file.len().unwrap_or(0);
+            let bytes = found.len;
             SegmentInfo {
                 id,
                 path: self.directory.segment(id),

@@ -7,7 +7,7 @@
 //! * V2. Run again, or interrupted anywhere and run again, recovery accepts the same records.
 //! * V3. No name in the directory is believed before the directory, and its parent, were synced: after a process death
 //!   the names that it left need not be durable, and recycled blocks never force the journal.
-//! * V4. Nothing is reused or removed before `COOKIE` was stored again and synced.
+//! * V4. Nothing is reused or removed before `COOKIE`, as it was read and as it is now, was stored again and synced.
 
 mod chain;
 mod settle;

@@ -1,0 +1,128 @@
+//! [`Opened`]: what a new log and one that was there have in common, and how it is set going.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::error::Result;
+use crate::format::{FIRST_FRAME, Manifest};
+use crate::log::{Core, Ending, Gate, GatherLimits, Room, Shape};
+use crate::lsn::{GRAIN, Lsn};
+use crate::options::{WalOptions, record_capacity};
+use crate::segment::{CookieFile, Directory, Registry, Segment, Shelf};
+use crate::stats::Counters;
+use crate::sync::{CachePadded, Mutex};
+use crate::sys::{Lock, fork};
+
+use super::hooks::Hooks;
+use super::recover::Room as Remaining;
+use super::recovery::Recovery;
+use super::shared::{SLOT_COUNT, Shared};
+use super::signals::{Request, Signals, Staffing};
+use super::{Handle, Wal, background};
+
+/// A log about to run.
+pub(crate) struct Opened {
+    /// The segment of the tail.
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) end: Lsn,
+    pub(crate) room: Remaining,
+    pub(crate) head: Lsn,
+    pub(crate) cookie: CookieFile,
+    pub(crate) shelf: Shelf,
+    pub(crate) registry: Registry,
+    pub(crate) recovery: Recovery,
+}
+
+/// What of a log does not depend on how it was found.
+pub(crate) struct Frame {
+    pub(crate) options: WalOptions,
+    pub(crate) manifest: Manifest,
+    pub(crate) directory: Directory,
+    pub(crate) counters: Counters,
+    pub(crate) staffing: Staffing,
+    pub(crate) lock: Box<dyn Lock>,
+}
+
+impl Opened {
+    /// Sets the log going.
+    pub(crate) fn run(self, frame: Frame) -> Result<Wal> {
+        let Frame {
+            options,
+            manifest,
+            directory,
+            counters,
+            staffing,
+            lock,
+        } = frame;
+        let longest = record_capacity(manifest.segment_size);
+        let shared = Arc::new(Shared {
+            number: next_number(),
+            max_record_len: options.max_record_len.unwrap_or(longest),
+            core: self.core(&options, manifest.segment_size),
+            gate: Gate::new(self.end, limits(&options)),
+            options,
+            manifest,
+            directory,
+            room: Room::new(),
+            ending: Ending::new(),
+            shelf: self.shelf,
+            registry: self.registry,
+            cookie: self.cookie,
+            head: AtomicU64::new(self.head.to_word()),
+            discarding: Mutex::new(()),
+            counters,
+            hooks: Hooks::default(),
+            signals: Signals::new(staffing),
+            recovery: self.recovery,
+            faced: (0..SLOT_COUNT).map(|_| CachePadded::default()).collect(),
+            reservations: AtomicUsize::new(0),
+            last_shortage: Mutex::new(None),
+            generation: fork::generation(),
+        });
+        let handle = Handle {
+            shared: Arc::clone(&shared),
+            lock: Mutex::new(Some(lock)),
+        };
+        let wal = Wal {
+            handle: Arc::new(handle),
+        };
+        background::start(&shared)?;
+        shared.request(Request::Prepare);
+        Ok(wal)
+    }
+
+    fn core(&self, options: &WalOptions, segment_size: u64) -> Core<Segment> {
+        let grains = |bytes: u64| u32::try_from(bytes / GRAIN).unwrap_or(u32::MAX);
+        let shape = Shape {
+            first: grains(FIRST_FRAME),
+            end: grains(segment_size),
+        };
+        let places = (options.max_unsynced_segments as usize + 2).next_power_of_two();
+        let core = Core::new(shape, self.end, SLOT_COUNT, places);
+        let taken = core
+            .window()
+            .install(self.segment.id(), Arc::clone(&self.segment))
+            .is_err();
+        debug_assert!(!taken, "a new window is empty");
+        if self.room == Remaining::Sealed {
+            core.seal_at_open(self.end);
+        }
+        core
+    }
+}
+
+fn limits(options: &WalOptions) -> GatherLimits {
+    let gather = options.gather;
+    GatherLimits {
+        max_wait: gather.max_wait,
+        max_waiters: gather.max_waiters,
+        max_bytes: gather.max_bytes,
+    }
+}
+
+/// Tells the logs of a process apart.
+fn next_number() -> u64 {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only a number.
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,156 @@
+//! Reopening: from the files of a log that is there to what is needed to run it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{ActivationFault, Cookie, Manifest};
+use crate::options::WalOptions;
+use crate::segment::{CookieFile, Directory, Mold, Registry, Shelf, segment_name};
+
+use super::opened::Opened;
+use super::recover::{
+    ChainFound, Depth, Found, Header, Survey, Trust, Walk, follow, read_headers, settle,
+};
+use super::recovery::{EndKind, Recovery};
+
+/// A log that is there.
+pub(crate) fn reopen(
+    mold: &Mold,
+    options: &WalOptions,
+    boot: [u8; 16],
+    survey: &Survey,
+    manifest: &Manifest,
+    known: &Cookie,
+) -> Result<Opened> {
+    let directory = &mold.directory;
+    let files = read_headers(directory, &survey.segments, manifest)?;
+    let walk = Walk {
+        directory,
+        segments: &files,
+        size: mold.size,
+    };
+    let chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
+    refuse_strangers(directory, &files, &chain)?;
+    let cookie = CookieFile::open(directory, mold.uuid, boot, known)?;
+    let closed = known.clean.is_some_and(|slot| slot.lsn == chain.end) && chain.cut.is_none();
+    let trust = if closed {
+        Trust::Closed
+    } else {
+        Trust::Nothing
+    };
+    let durable = known
+        .durable
+        .map_or(chain.head, |slot| slot.lsn.max(chain.head));
+    let settled = settle(mold, &chain, trust, &cookie, durable)?;
+    let registry = Registry::default();
+    chain
+        .sealed
+        .iter()
+        .for_each(|(id, end)| registry.insert_cold(*id, *end));
+    registry.insert(&settled.segment);
+    let next_id = settled.end.segment().checked_add(1);
+    let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, next_id);
+    let reclaimed = reclaim(mold, &shelf, &files, &chain)?;
+    let kind = match (chain.cut.is_some(), chain.row.letter) {
+        (true, 'B') => EndKind::TornTail,
+        (true, _) => EndKind::Hole,
+        _ if closed => EndKind::Closed,
+        _ => EndKind::Clean,
+    };
+    let recovery = Recovery {
+        kind,
+        head: chain.head,
+        end: chain.end,
+        cut: chain.cut.clone(),
+        segments: chain.sealed.len() as u64 + 1,
+        scanned_bytes: chain.scanned_bytes,
+        scanned_records: chain.scanned_records,
+        stored_again_bytes: settled.stored_again_bytes,
+        duration: Duration::ZERO,
+        reclaimed,
+        foreign: Vec::new(),
+    };
+    Ok(Opened {
+        segment: settled.segment,
+        end: settled.end,
+        room: settled.room,
+        head: chain.head,
+        cookie,
+        shelf,
+        registry,
+        recovery,
+    })
+}
+
+/// A file under the name of a segment that is, or will be, needed and that is not provably dead is not touched.
+fn refuse_strangers(
+    directory: &Directory,
+    files: &BTreeMap<u32, Found>,
+    chain: &ChainFound,
+) -> Result<()> {
+    for (id, found) in files.range(chain.head.segment()..) {
+        let kind = match found.header {
+            Header::Ours(_) => continue,
+            Header::OtherLog(_) => ErrorKind::Incompatible,
+            Header::Misnamed(_) | Header::WrongLength(_) | Header::Damaged(_) => ErrorKind::Corrupt,
+        };
+        let what = format!(
+            "a file with the name of a segment may be wanted, and is not usable: {}",
+            found.fault()
+        );
+        return Err(Error::new(kind, what)
+            .at_path(&directory.segment(*id))
+            .at_segment(*id));
+    }
+    Ok(())
+}
+
+/// Takes back what is ours and provably dead, and adopts segments that were made ready. `COOKIE` is durable (V4).
+fn reclaim(
+    mold: &Mold,
+    shelf: &Shelf,
+    files: &BTreeMap<u32, Found>,
+    chain: &ChainFound,
+) -> Result<Vec<PathBuf>> {
+    let directory = &mold.directory;
+    let mut reclaimed = Vec::new();
+    for (id, found) in files.range(..chain.head.segment()) {
+        if !matches!(found.header, Header::OtherLog(_)) {
+            // What is too short to be mapped, or too long, is of no use.
+            match found.header {
+                Header::WrongLength(_) | Header::Damaged(_) => {
+                    directory.remove(&segment_name(*id))?;
+                }
+                _ => shelf.reclaim(*id),
+            }
+            reclaimed.push(directory.segment(*id));
+        }
+    }
+    let mut next = chain.end.segment().checked_add(1);
+    for (id, found) in chain
+        .end
+        .segment()
+        .checked_add(1)
+        .map(|first| files.range(first..))
+        .into_iter()
+        .flatten()
+    {
+        if Some(*id) != next {
+            directory.remove(&segment_name(*id))?;
+            reclaimed.push(directory.segment(*id));
+            continue;
+        }
+        let untouched = matches!(&found.header, Header::Ours(Err(ActivationFault::Absent)));
+        let ready = if untouched {
+            mold.adopt(*id)?
+        } else {
+            reclaimed.push(directory.segment(*id));
+            mold.reset(*id)?
+        };
+        shelf.adopt(ready);
+        next = id.checked_add(1);
+    }
+    Ok(reclaimed)
+}

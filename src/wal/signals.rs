@@ -1,0 +1,180 @@
+//! [`Signals`]: how work reaches the threads of a log.
+//!
+//! # Memory orderings
+//! A request is a bit, set (Release) and then announced on the thread's word; the thread takes all bits (Acquire) after it
+//! read the word, so none is lost.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::sync::Mutex;
+use crate::sys::futex;
+
+/// Something to do in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Make segments ready.
+    Prepare,
+    /// Sync what is published.
+    Sync,
+    /// Make `COOKIE` durable.
+    SyncCookie,
+    /// Make durable what callbacks wait for.
+    Wishes,
+}
+
+/// Who works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Staffing {
+    /// Threads of the log's own.
+    Threads,
+    /// Whoever asks, at once.
+    #[cfg(feature = "fault")]
+    Inline,
+}
+
+/// How the prefaulter sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// For a tick: the tail moves.
+    Ticking,
+    /// Until the tail moves.
+    Resting,
+}
+
+/// A word to sleep on.
+#[derive(Debug, Default)]
+pub(crate) struct Signal(AtomicU32);
+
+impl Signal {
+    /// The value to sleep on; read before looking for work.
+    pub(crate) fn read(&self) -> u32 {
+        // Acquire: pairs with `raise`.
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn raise(&self) {
+        // Release: pairs with `read`.
+        self.0.fetch_add(1, Ordering::Release);
+        futex::wake(&self.0, u32::MAX >> 1);
+    }
+
+    pub(crate) fn sleep(&self, seen: u32, timeout: Option<Duration>) {
+        futex::wait(&self.0, seen, timeout);
+    }
+}
+
+/// What the sync thread is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked(u32);
+
+const SYNC: u32 = 1;
+const COOKIE: u32 = 2;
+const WISHES: u32 = 4;
+
+impl Asked {
+    pub(crate) fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn sync(self) -> bool {
+        self.0 & SYNC != 0
+    }
+
+    pub(crate) fn cookie(self) -> bool {
+        self.0 & COOKIE != 0
+    }
+
+    pub(crate) fn wishes(self) -> bool {
+        self.0 & WISHES != 0
+    }
+}
+
+/// The words of a log's threads, and the threads.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    staffing: Staffing,
+    pub(crate) prepare: Signal,
+    pub(crate) sync: Signal,
+    pub(crate) prefault: Signal,
+    asked: AtomicU32,
+    prefault_rests: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Signals {
+    pub(crate) fn new(staffing: Staffing) -> Self {
+        Self {
+            staffing,
+            prepare: Signal::default(),
+            sync: Signal::default(),
+            prefault: Signal::default(),
+            asked: AtomicU32::new(0),
+            prefault_rests: AtomicBool::new(false),
+            threads: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn staffing(&self) -> Staffing {
+        self.staffing
+    }
+
+    /// Asks a thread for something.
+    pub(crate) fn ask(&self, request: Request) {
+        let bit = match request {
+            Request::Prepare => return self.prepare.raise(),
+            Request::Sync => SYNC,
+            Request::SyncCookie => COOKIE,
+            Request::Wishes => WISHES,
+        };
+        // Release: pairs with the swap in `take_asked`.
+        self.asked.fetch_or(bit, Ordering::Release);
+        self.sync.raise();
+    }
+
+    /// What the sync thread was asked for since it last took it.
+    pub(crate) fn take_asked(&self) -> Asked {
+        // Acquire: pairs with `ask`.
+        Asked(self.asked.swap(0, Ordering::Acquire))
+    }
+
+    /// Says that the tail moves.
+    pub(crate) fn moved(&self) {
+        // Relaxed: only saves a wake-up; a stale value costs some faults.
+        if self.prefault_rests.load(Ordering::Relaxed) {
+            self.prefault.raise();
+        }
+    }
+
+    /// Says how the prefaulter sleeps.
+    pub(crate) fn set_pace(&self, pace: Pace) {
+        // Relaxed: see `moved`.
+        self.prefault_rests
+            .store(pace == Pace::Resting, Ordering::Relaxed);
+    }
+
+    /// Wakes all threads, because the log has ended.
+    pub(crate) fn rouse(&self) {
+        for signal in [&self.prepare, &self.sync, &self.prefault] {
+            signal.raise();
+        }
+    }
+
+    pub(crate) fn add_thread(&self, thread: JoinHandle<()>) {
+        self.threads.lock().push(thread);
+    }
+
+    /// Waits for the threads to end, except for the one that calls.
+    pub(crate) fn join(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let me = std::thread::current().id();
+        for thread in threads
+            .into_iter()
+            .filter(|thread| thread.thread().id() != me)
+        {
+            // A panic was turned into poison by the thread itself.
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! [`Life`]: one log on one simulated disk, driven step by step beside its model.
+
+use segwal::fault::{SimDisk, When};
+use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
+use testkit::Rng;
+
+use crate::model::{Entry, Expect, Model};
+use crate::workload::Step;
+
+const DIR: &str = "/log";
+const HEADER_LEN: u64 = 24;
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// The machine stopped on the way.
+    Off,
+    /// A call returned an error, as it should: a fault was injected.
+    Failed(ErrorKind),
+}
+
+/// Whether calls may fail while the machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Faults {
+    None,
+    Injected,
+}
+
+/// Where the machine stops within a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Before the operation of this index, counted from the beginning of the step.
+    Before(u64),
+    /// In the middle of it, if it is a store or a write.
+    Within(u64, usize),
+}
+
+/// A log, its disk and its model.
+pub(crate) struct Life {
+    pub(crate) disk: SimDisk,
+    pub(crate) wal: Option<Wal>,
+    pub(crate) model: Model,
+    pub(crate) faults: Faults,
+    /// The operation count at which the present step began.
+    pub(crate) step_began: u64,
+    options: WalOptions,
+    pub(crate) segment_size: u64,
+    rng: Rng,
+    cut: Option<Cut>,
+}
+
+/// Why a step ended early.
+enum Trouble {
+    Call(segwal::Error),
+    Broken(String),
+}
+
+impl From<segwal::Error> for Trouble {
+    fn from(error: segwal::Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(what: String) -> Self {
+        Self::Broken(what)
+    }
+}
+
+impl Life {
+    /// A log that may lie on `disk` and of which `model` knows. Salts follow from `seed`, and no two lives may have the same.
+    pub(crate) fn new(disk: SimDisk, model: Model, segment_size: u64, seed: u64) -> Self {
+        let mut options = WalOptions::new();
+        options
+            .segment_size(segment_size)
+            .preallocate_segments(1)
+            .on_full(OnFull::Fail);
+        Self {
+            disk,
+            wal: None,
+            model,
+            faults: Faults::None,
+            step_began: 0,
+            options,
+            segment_size,
+            rng: Rng::new(seed),
+            cut: None,
+        }
+    }
+
+    /// Has the machine stop during the next step.
+    pub(crate) fn cut_during_next(&mut self, cut: Cut) {
+        self.cut = Some(cut);
+    }
+
+    /// Counts the step's operations from here.
+    fn arm(&mut self) {
+        self.step_began = self.disk.operation_count();
+        match self.cut.take() {
+            Some(Cut::Before(index)) => {
+                self.disk.power_off_at(When::Index(self.step_began + index))
+            }
+            Some(Cut::Within(index, words)) => self
+                .disk
+                .tear_at(When::Index(self.step_began + index), words),
+            None => {}
+        }
+    }
+
+    /// Opens the log and checks what it gives back. After the death of a process, that is what was published before the
+    /// last call began.
+    ///
+    /// # Errors
+    /// A promise is broken.
+    pub(crate) fn open(&mut self, expect: Expect) -> Result<Outcome, String> {
+        self.arm();
+        let result = self.reopen(expect);
+        self.outcome(result)
+    }
+
+    /// Does one step.
+    ///
+    /// # Errors
+    /// A promise is broken.
+    pub(crate) fn run(&mut self, step: &Step) -> Result<Outcome, String> {
+        self.model.begin_call();
+        match step {
+            Step::Kill => self.disk = self.disk.kill(),
+            Step::PowerCut(seed) => {
+                self.disk = self.disk.power_cut(*seed);
+                self.model.lose_power();
+            }
+            _ => {}
+        }
+        self.arm();
+        let result = self.apply(step);
+        if let Some(wal) = &self.wal {
+            self.model.note_durable(wal.durable());
+        }
+        self.outcome(result)
+    }
+
+    fn outcome(&self, result: Result<(), Trouble>) -> Result<Outcome, String> {
+        match result {
+            _ if self.disk.is_off() => Ok(Outcome::Off),
+            Ok(()) => Ok(Outcome::Done),
+            Err(Trouble::Call(error)) if self.faults == Faults::Injected => {
+                Ok(Outcome::Failed(error.kind()))
+            }
+            Err(Trouble::Call(error)) => Err(format!("a call failed: {error}")),
+            Err(Trouble::Broken(what)) => Err(what),
+        }
+    }
+
+    fn wal(&self) -> Result<Wal, Trouble> {
+        self.wal
+            .clone()
+            .ok_or_else(|| "no log is open".to_owned().into())
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<(), Trouble> {
+        match step {
+            Step::Append { len, tag } => self.append(*len, *tag),
+            Step::AppendLongest => {
+                let len = self.wal()?.max_record_len();
+                self.append(as_len(u64::from(len)), 0)
+            }
+            Step::AppendToTheBrim => self.fill(),
+            Step::Batch(lens) => self.batch(lens),
+            Step::Publish { len, tag } => self.publish(*len, *tag),
+            Step::Abandon { len } => self.abandon(*len),
+            Step::Sync => self.sync(),
+            Step::SyncTo(back) => self.sync_to(*back),
+            Step::Discard(back) => self.discard(*back),
+            Step::Close => self.close(),
+            Step::Drop | Step::Kill => self.reopen(Expect::Published),
+            Step::PowerCut(_) => self.reopen(Expect::Durable),
+        }
+    }
+
+    fn append(&mut self, len: usize, tag: u8) -> Result<(), Trouble> {
+        let payload = self.model.draw(len);
+        let lsn = self.wal()?.append_tagged(tag, &payload)?;
+        Ok(self.model.append(Entry {
+            lsn,
+            index: 0,
+            tag,
+            payload,
+        })?)
+    }
+
+    fn fill(&mut self) -> Result<(), Trouble> {
+        let room = self.segment_size - self.wal()?.end().offset();
+        match room.checked_sub(HEADER_LEN) {
+            Some(len) => self.append(as_len(len), 0),
+            None => Ok(()),
+        }
+    }
+
+    fn batch(&mut self, lens: &[usize]) -> Result<(), Trouble> {
+        let payloads: Vec<_> = lens.iter().map(|len| self.model.draw(*len)).collect();
+        let lsn = self.wal()?.append_batch(&payloads)?.start;
+        for (index, payload) in (0..).zip(payloads) {
+            self.model.append(Entry {
+                lsn,
+                index,
+                tag: 0,
+                payload,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, len: u32, tag: u8) -> Result<(), Trouble> {
+        let payload = self.model.draw(as_len(u64::from(len)));
+        let wal = self.wal()?;
+        let mut appender = wal.appender()?;
+        let mut reservation = appender.reserve(len)?;
+        reservation.tag(tag).write_at(0, &payload)?;
+        let lsn = reservation.publish();
+        Ok(self.model.append(Entry {
+            lsn,
+            index: 0,
+            tag,
+            payload,
+        })?)
+    }
+
+    fn abandon(&mut self, len: u32) -> Result<(), Trouble> {
+        let wal = self.wal()?;
+        let mut appender = wal.appender()?;
+        let mut reservation = appender.reserve(len)?;
+        reservation.write_at(0, &vec![0xab; as_len(u64::from(len / 2))])?;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Trouble> {
+        let wal = self.wal()?;
+        let published = wal.published();
+        let durable = wal.sync()?;
+        self.model.note_durable(durable);
+        if durable < published {
+            return Err(format!("sync returned {durable} below published {published}").into());
+        }
+        Ok(())
+    }
+
+    fn sync_to(&mut self, back: usize) -> Result<(), Trouble> {
+        let Some(lsn) = self.from_end(back) else {
+            return Ok(());
+        };
+        let wal = self.wal()?;
+        wal.sync_to(lsn)?;
+        if wal.durable() <= lsn {
+            return Err(format!("sync_to({lsn}) returned at {}", wal.durable()).into());
+        }
+        Ok(())
+    }
+
+    fn from_end(&self, back: usize) -> Option<Lsn> {
+        let entry = self.model.entries.iter().rev().nth(back);
+        entry.map(|entry| entry.lsn)
+    }
+
+    fn discard(&mut self, back: Option<usize>) -> Result<(), Trouble> {
+        let wal = self.wal()?;
+        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.from_end(back)) else {
+            return Ok(());
+        };
+        let before = wal.head();
+        if lsn <= before {
+            return Ok(wal.discard_before(lsn)?);
+        }
+        self.model.try_head(lsn);
+        wal.discard_before(lsn)?;
+        if lsn.segment() > before.segment() {
+            self.model.settle_head();
+        }
+        if wal.head() != lsn || wal.durable() < lsn {
+            return Err(format!(
+                "discard_before({lsn}) left head {} and durable {}",
+                wal.head(),
+                wal.durable()
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Trouble> {
+        let wal = self.wal.take().ok_or_else(|| "no log is open".to_owned())?;
+        let closed = wal.close();
+        self.model.note_durable(wal.durable());
+        drop(wal);
+        closed?;
+        if self
+            .model
+            .entries
+            .last()
+            .is_some_and(|last| last.lsn >= self.model.durable)
+        {
+            return Err("close left a record that is not durable".to_owned().into());
+        }
+        self.model.settle_head();
+        self.reopen(Expect::Published)
+    }
+
+    fn reopen(&mut self, expect: Expect) -> Result<(), Trouble> {
+        self.wal = None;
+        let wal = self.options.open_on(&self.disk, DIR, self.rng.next_u64())?;
+        self.model.adopt(&wal, expect)?;
+        self.wal = Some(wal);
+        Ok(())
+    }
+}
+
+fn as_len(len: u64) -> usize {
+    usize::try_from(len).expect("a record is short")
+}

@@ -1,0 +1,69 @@
+//! Faults that the explorer found, each as the shortest sequence that shows it.
+
+use segwal::fault::SimDisk;
+
+use crate::explore::must_be_done;
+use crate::life::Life;
+use crate::model::{Expect, Model};
+use crate::workload::Step;
+
+/// A log with segments of 8 KiB that has done these steps.
+fn after(steps: &[Step]) -> Life {
+    let mut life = Life::new(SimDisk::new(), Model::new(), 8192, 1);
+    life.open(Expect::Durable).and_then(must_be_done).unwrap();
+    for step in steps {
+        life.run(step)
+            .and_then(must_be_done)
+            .unwrap_or_else(|what| panic!("{step:?}: {what}"));
+    }
+    life
+}
+
+/// Reopens what a power cut leaves if nothing that was not synced is kept, apart from `kept` of the choices.
+fn open_image(life: &Life, kept: &[bool]) {
+    let disk = life.disk.crash_image_choice(kept);
+    let mut next = Life::new(disk, life.model.clone(), life.segment_size, 2);
+    next.open(Expect::Durable)
+        .and_then(must_be_done)
+        .unwrap_or_else(|what| panic!("{kept:?}: {what}"));
+}
+
+/// Each of the images in which one thing alone, or all but one, was kept.
+fn open_images(life: &Life) {
+    let count = life.disk.dirty();
+    for one in 0..count {
+        open_image(life, &(0..count).map(|at| at == one).collect::<Vec<_>>());
+        open_image(life, &(0..count).map(|at| at != one).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn aborted_frame_does_not_state_that_the_segment_before_it_is_durable() {
+    open_images(&after(&[Step::AppendToTheBrim, Step::Abandon { len: 8 }]));
+}
+
+#[test]
+fn durable_head_is_not_stored_over_while_the_other_is_not_durable() {
+    let append = || Step::Append { len: 8, tag: 0 };
+    let steps = [
+        append(),
+        append(),
+        append(),
+        append(),
+        Step::Close,
+        Step::Discard(Some(1)),
+        Step::Discard(Some(0)),
+    ];
+    let life = after(&steps);
+    for seed in 0..4000 {
+        let mut next = Life::new(
+            life.disk.crash_image(seed),
+            life.model.clone(),
+            life.segment_size,
+            2,
+        );
+        next.open(Expect::Durable)
+            .and_then(must_be_done)
+            .unwrap_or_else(|what| panic!("image {seed}: {what}"));
+    }
+}

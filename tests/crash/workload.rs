@@ -1,0 +1,110 @@
+//! [`Workload`]: a random sequence of calls, replayable from its seed.
+
+use testkit::Rng;
+
+/// One call, or an accident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Append {
+        len: usize,
+        tag: u8,
+    },
+    /// The longest record that the log takes.
+    AppendLongest,
+    /// As long as the rest of the segment, if that is a record at all.
+    AppendToTheBrim,
+    Batch(Vec<usize>),
+    Publish {
+        len: u32,
+        tag: u8,
+    },
+    Abandon {
+        len: u32,
+    },
+    Sync,
+    /// Sync to the record so many places from the end.
+    SyncTo(usize),
+    /// Discard before the record so many places from the end, or everything.
+    Discard(Option<usize>),
+    Close,
+    Drop,
+    Kill,
+    PowerCut(u64),
+}
+
+/// How long and how large workloads are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Few steps and short records: few dirty sectors, so that every combination can be tried.
+    Small,
+    /// Up to 25 steps, records of up to 3,000 bytes.
+    Large,
+}
+
+/// A sequence of calls on a log with segments of one size.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    pub(crate) segment_size: u64,
+    pub(crate) seed: u64,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Workload {
+    /// The workload of a seed.
+    pub(crate) fn of(seed: u64, scale: Scale) -> Self {
+        let mut rng = Rng::new(seed);
+        let segment_size = *rng.pick(&[8192, 12288, 16384]);
+        let count = match scale {
+            Scale::Small => rng.range(3..8),
+            Scale::Large => rng.range(5..26),
+        };
+        let steps = (0..count).map(|_| step(&mut rng, scale)).collect();
+        Self {
+            segment_size,
+            seed,
+            steps,
+        }
+    }
+}
+
+/// A random step.
+pub(crate) fn step(rng: &mut Rng, scale: Scale) -> Step {
+    let tag = u8::try_from(rng.below(4)).expect("small");
+    match rng.below(100) {
+        0..34 => Step::Append {
+            len: len(rng, scale),
+            tag,
+        },
+        34..37 => Step::AppendLongest,
+        37..41 => Step::AppendToTheBrim,
+        41..49 => Step::Batch((0..rng.range(1..5)).map(|_| len(rng, scale) / 3).collect()),
+        49..53 => Step::Publish {
+            len: len_u32(rng, scale),
+            tag,
+        },
+        53..57 => Step::Abandon {
+            len: len_u32(rng, scale),
+        },
+        57..69 => Step::Sync,
+        69..75 => Step::SyncTo(rng.index(4)),
+        75..85 => Step::Discard(rng.chance(3, 4).then(|| rng.index(5))),
+        85..88 => Step::Close,
+        88..91 => Step::Drop,
+        91..95 => Step::Kill,
+        _ => Step::PowerCut(rng.next_u64()),
+    }
+}
+
+fn len(rng: &mut Rng, scale: Scale) -> usize {
+    let most = match (scale, rng.below(4)) {
+        (_, 0) => 16,
+        (Scale::Small, _) => 300,
+        (Scale::Large, 1) => 3001,
+        (Scale::Large, _) => 700,
+    };
+    rng.index(most)
+}
+
+fn len_u32(rng: &mut Rng, scale: Scale) -> u32 {
+    u32::try_from(len(rng, scale)).expect("small")
+}
