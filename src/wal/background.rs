@@ -214,6 +214,8 @@ fn prefault(shared: &Shared) {
             Some(Ok(Tick::Idle)) | None => idle += 1,
             // Anything else, such as a want of memory, leaves the fault to the writer.
             Some(Err(error)) if error.raw_os_error() != Some(EFAULT) => idle += 1,
+            // Discarded meanwhile: its file may have been emptied to free the blocks, which nobody misses.
+            Some(Err(_)) if shared.registry.warm(tail.segment()).is_none() => idle += 1,
             Some(Err(error)) => {
                 let path = shared.shelf.path(tail.segment());
                 let failure = Error::io(

@@ -29,6 +29,7 @@ mod bad;
 mod device;
 mod kill;
 mod readonly;
+
 mod reopen;
 mod reserve;
 mod rotate;

@@ -186,7 +186,8 @@ impl Iterator for ReaderRecords<'_> {
             }
             if let Err(error) = self.step() {
                 self.state = State::Ended;
-                return Some(Err(error));
+                // A file that vanished or was emptied under the reader was discarded.
+                return Some(Err(self.check_head().err().unwrap_or(error)));
             }
         }
     }
