@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::format::{Prepared, Salt, Uuid, encode_block};
-use crate::sys::{Access, DiskFile, Mapping, Populated, Random};
+use crate::sys::{Access, Mapping, Populated, Random};
 
 use super::bytes::Exclusive;
 use super::registry::Reusable;
@@ -128,7 +128,8 @@ impl Mold {
     }
 
     /// Takes a segment that an earlier process made ready and never activated: its name and bytes need not be durable.
-    pub(crate) fn adopt(&self, id: u32, file: &dyn DiskFile) -> Result<Ready> {
+    pub(crate) fn adopt(&self, id: u32) -> Result<Ready> {
+        let file = self.directory.open(&name::segment(id), Access::Write)?;
         file.sync()
             .map_err(self.failed("cannot make a ready segment durable", id))?;
         let mapping = file
@@ -138,7 +139,8 @@ impl Mold {
     }
 
     /// Takes a segment that an abandoned future activated: its activation is cleared, durably, before it can be used.
-    pub(crate) fn reset(&self, id: u32, file: &dyn DiskFile) -> Result<Ready> {
+    pub(crate) fn reset(&self, id: u32) -> Result<Ready> {
+        let file = self.directory.open(&name::segment(id), Access::Write)?;
         let mapping = file
             .map(self.size())
             .map_err(self.failed("cannot map a segment", id))?;

@@ -8,7 +8,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{ActivationFault, Cookie, Manifest};
 use crate::options::WalOptions;
 use crate::segment::{CookieFile, Directory, Mold, Registry, Shelf, segment_name};
-use crate::sys::Access;
 
 use super::opened::Opened;
 use super::recover::{
@@ -26,7 +25,7 @@ pub(crate) fn reopen(
     known: &Cookie,
 ) -> Result<Opened> {
     let directory = &mold.directory;
-    let files = read_headers(directory, &survey.segments, manifest, Access::Write)?;
+    let files = read_headers(directory, &survey.segments, manifest)?;
     let walk = Walk {
         directory,
         segments: &files,
@@ -44,7 +43,7 @@ pub(crate) fn reopen(
     let durable = known
         .durable
         .map_or(chain.head, |slot| slot.lsn.max(chain.head));
-    let settled = settle(mold, &chain, trust, &cookie, durable, |id| files.get(&id))?;
+    let settled = settle(mold, &chain, trust, &cookie, durable)?;
     let registry = Registry::default();
     chain
         .sealed
@@ -120,11 +119,10 @@ fn reclaim(
     for (id, found) in files.range(..chain.head.segment()) {
         if !matches!(found.header, Header::OtherLog(_)) {
             // What is too short to be mapped, or too long, is of no use.
-            match found.header {
-                Header::WrongLength(_) | Header::Damaged(_) => {
-                    directory.remove(&segment_name(*id))?;
-                }
-                _ => shelf.reclaim(*id),
+            if found.len == mold.size {
+                shelf.reclaim(*id);
+            } else {
+                directory.remove(&segment_name(*id))?;
             }
             reclaimed.push(directory.segment(*id));
         }
@@ -145,10 +143,10 @@ fn reclaim(
         }
         let untouched = matches!(&found.header, Header::Ours(Err(ActivationFault::Absent)));
         let ready = if untouched {
-            mold.adopt(*id, &*found.file)?
+            mold.adopt(*id)?
         } else {
             reclaimed.push(directory.segment(*id));
-            mold.reset(*id, &*found.file)?
+            mold.reset(*id)?
         };
         shelf.adopt(ready);
         next = id.checked_add(1);

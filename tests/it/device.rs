@@ -1,1 +1,222 @@
-//! device
+//! Device bytes: what one small commit writes to the block device, counted where the kernel counts it.
+//!
+//! The kernel tracks a mapping's dirtiness per folio, so that a log whose pages lie in large folios writes up to 256 times
+//! what was stored, and nothing else shows it. As root the log lies on an ext4 file system of its own, on a loop device
+//! with direct input and output: then nobody else writes, and the figure is exact. Elsewhere it is the least over
+//! windows of the counters of the device below the target directory, with others writing too.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use segwal::{EndKind, Wal, WalOptions};
+use testkit::TempDir;
+
+const COMMITS: u64 = 300;
+const WINDOWS: usize = 5;
+const SECTOR: u64 = 512;
+/// One block for each commit, and what the file system's own writing adds now and then.
+const MOST: f64 = 4.6 * 1024.0;
+/// Beside others' writing; a folio of the next size would exceed it.
+const MOST_SHARED: f64 = 8.0 * 1024.0;
+
+/// Runs a tool; its output, or what went wrong.
+fn run(tool: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(tool).args(arguments).output();
+    let output = output.map_err(|error| format!("{tool}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{tool} {}: {}", arguments.join(" "), said.trim()))
+    }
+}
+
+/// An ext4 file system of its own, unmounted and detached when dropped.
+struct Volume {
+    device: String,
+    mounted: Option<PathBuf>,
+    _files: TempDir,
+}
+
+impl Volume {
+    fn new() -> Result<Self, String> {
+        let files = TempDir::on_disk();
+        let (image, mount) = (files.join("image"), files.join("mount"));
+        let text = |path: &Path| {
+            path.to_str()
+                .map(str::to_owned)
+                .ok_or("a path that is no text")
+        };
+        let (image, mount) = (text(&image)?, text(&mount)?);
+        fs::create_dir(&mount).map_err(|error| error.to_string())?;
+        // Written, not sparse: the image's own blocks are not to be allocated while a commit is counted.
+        fs::write(&image, vec![0; 128 << 20]).map_err(|error| error.to_string())?;
+        run(
+            "mkfs.ext4",
+            &[
+                "-q",
+                "-F",
+                "-b",
+                "4096",
+                "-E",
+                "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+                &image,
+            ],
+        )?;
+        let device = run("losetup", &["--find", "--show", "--direct-io=on", &image])?;
+        let mut volume = Self {
+            device,
+            mounted: None,
+            _files: files,
+        };
+        run(
+            "mount",
+            &["-t", "ext4", "-o", "noatime", &volume.device, &mount],
+        )?;
+        volume.mounted = Some(PathBuf::from(mount));
+        Ok(volume)
+    }
+
+    fn path(&self) -> &Path {
+        self.mounted.as_deref().unwrap()
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        if let Some(mount) = &self.mounted {
+            report(run("umount", &[&mount.to_string_lossy()]));
+        }
+        report(run("losetup", &["--detach", &self.device]));
+    }
+}
+
+fn report(result: Result<String, String>) {
+    if let Err(error) = result {
+        println!("left behind: {error}");
+    }
+}
+
+/// The counter of bytes written to one block device.
+struct Counter(PathBuf);
+
+impl Counter {
+    /// Of the device that `path` lies on.
+    fn below(path: &Path) -> Result<Self, String> {
+        let device = fs::metadata(path).map_err(|error| error.to_string())?.dev();
+        // As the kernel packs device numbers for programs.
+        let major = (device >> 8) & 0xfff | (device >> 32) & !0xfff;
+        let minor = device & 0xff | (device >> 12) & 0xffff_ff00;
+        let counter = Self(PathBuf::from(format!(
+            "/sys/dev/block/{major}:{minor}/stat"
+        )));
+        counter.read().map(|_| counter)
+    }
+
+    fn read(&self) -> Result<u64, String> {
+        let text = fs::read_to_string(&self.0);
+        let text = text.map_err(|error| format!("{}: {error}", self.0.display()))?;
+        let sectors = text
+            .split_whitespace()
+            .nth(6)
+            .and_then(|field| field.parse::<u64>().ok());
+        sectors
+            .map(|sectors| sectors * SECTOR)
+            .ok_or_else(|| format!("{text:?} has no seventh field"))
+    }
+}
+
+fn options() -> WalOptions {
+    let mut options = WalOptions::new();
+    options.segment_size(1 << 20);
+    options
+}
+
+fn commit(wal: &Wal, count: u64) {
+    for index in 0..count {
+        let lsn = wal.append(&[index as u8; 256]).unwrap();
+        wal.sync_to(lsn).unwrap();
+    }
+}
+
+/// Appends and discards until segments are reused and none is created.
+fn reach_steady_state(wal: &Wal) {
+    for _ in 0..12 {
+        for _ in 0..18 {
+            wal.append(&vec![1; 60 << 10]).unwrap();
+        }
+        wal.sync().unwrap();
+        wal.discard_before(wal.durable()).unwrap();
+    }
+    assert!(wal.stats().reused_segments > 3, "{:?}", wal.stats());
+}
+
+/// The least bytes that a commit wrote, over windows.
+fn least_for_each_commit(wal: &Wal, counter: &Counter) -> f64 {
+    let window = |_| {
+        let before = counter.read().unwrap();
+        commit(wal, COMMITS);
+        (counter.read().unwrap() - before) as f64 / COMMITS as f64
+    };
+    let windows: Vec<_> = (0..WINDOWS).map(window).collect();
+    println!("bytes for each commit: {windows:.0?}");
+    windows.into_iter().fold(f64::INFINITY, f64::min)
+}
+
+/// Measures on `dir`: in the steady state, after a death, and after a close.
+fn measure(dir: &Path, counter: &Counter, most: f64) {
+    let check = |wal: &Wal, when: &str| {
+        let bytes = least_for_each_commit(wal, counter);
+        println!("{when}: {bytes:.0} bytes of device writes for each commit of 256 bytes");
+        assert!(
+            bytes <= most,
+            "{when}: {bytes:.0} bytes for each commit, at most {most:.0}"
+        );
+        assert!(
+            bytes > 256.0,
+            "{when}: {bytes:.0} bytes for each commit: the counter does not see them"
+        );
+    };
+    let wal = options().open(dir).unwrap();
+    reach_steady_state(&wal);
+    check(&wal, "in the steady state");
+    // Something for the next open to scan, and to store again.
+    (0..2000).for_each(|_| _ = wal.append(&[3; 256]).unwrap());
+    drop(wal);
+    let wal = options().open(dir).unwrap();
+    assert_eq!(wal.recovery().kind(), EndKind::Clean);
+    assert!(
+        wal.recovery().scanned_records() >= 2000,
+        "{:?}",
+        wal.recovery()
+    );
+    check(&wal, "after recovery");
+    for record in wal.records(wal.head()).unwrap() {
+        record.unwrap();
+    }
+    wal.close().unwrap();
+    drop(wal);
+    let wal = options().open(dir).unwrap();
+    assert_eq!(wal.recovery().kind(), EndKind::Closed);
+    check(&wal, "after a close");
+    wal.close().unwrap();
+}
+
+#[test]
+fn a_commit_writes_the_block_that_it_touches_and_no_more() {
+    let name = "device-bytes-per-commit";
+    match Volume::new().and_then(|volume| Ok((Counter::below(volume.path())?, volume))) {
+        Ok((counter, volume)) => measure(&volume.path().join("log"), &counter, MOST),
+        Err(reason) => {
+            println!("no volume of its own: {reason}");
+            let dir = TempDir::on_disk();
+            match Counter::below(dir.path()) {
+                Ok(counter) => measure(&dir.join("log"), &counter, MOST_SHARED),
+                Err(reason) => testkit::skip!(name, "no counters of the block device: {reason}"),
+            }
+        }
+    }
+    testkit::ran!(name);
+}

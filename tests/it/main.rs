@@ -9,6 +9,7 @@
 //! | `reopen` | what opening again finds; who may open |
 //! | `bad` | refusals: typed, placed, and changing nothing |
 //! | `readonly` | a reader beside a writer; verification |
+//! | `mended` | faults that were found and mended |
 //! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
 //! | `device` | bytes that a commit writes to the block device |
 #![expect(
@@ -28,7 +29,9 @@ mod append;
 mod bad;
 mod device;
 mod kill;
+mod mended;
 mod readonly;
+
 mod reopen;
 mod reserve;
 mod rotate;

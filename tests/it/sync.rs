@@ -114,7 +114,7 @@ fn sixty_four_threads_commit_and_share_syncs() {
     assert!(stats.syncs > 0 && stats.syncs < commits, "{stats:?}");
     let records = read_all(&wal, wal.head());
     assert_eq!(records.len() as u64, commits);
-    records.iter().for_each(|(_, bytes)| drop(names(bytes)));
+    records.iter().for_each(|(_, bytes)| _ = names(bytes));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_callback_may_hold_the_last_handle_of_the_log() {
     let lsn = wal.append(b"x").unwrap();
     let last = wal.clone();
     let callback = move |_| {
-        drop(gone.recv());
+        gone.recv().unwrap();
         drop(last);
         sender.send(()).unwrap();
     };
@@ -229,7 +229,7 @@ fn callbacks_of_a_closed_log_are_called_with_its_end() {
     for _ in 0..200 {
         let lsn = wal.append(b"x").unwrap();
         let calls = Arc::clone(&calls);
-        let count = move |_| drop(calls.fetch_add(1, Ordering::AcqRel));
+        let count = move |_| _ = calls.fetch_add(1, Ordering::AcqRel);
         wal.on_durable(lsn, count).unwrap();
     }
     let log = wal.clone();

@@ -136,14 +136,15 @@ impl WalReader {
         Ok(Some(Cookie::decode(&bytes, &self.manifest.uuid)))
     }
 
+    /// The headers of all segments. A file that was renamed or removed between listing and opening is looked for again.
     fn files(&self) -> Result<BTreeMap<u32, Found>> {
-        let survey = Survey::of(&self.directory)?;
-        read_headers(
-            &self.directory,
-            &survey.segments,
-            &self.manifest,
-            Access::Read,
-        )
+        loop {
+            let segments = Survey::of(&self.directory)?.segments;
+            let found = read_headers(&self.directory, &segments, &self.manifest);
+            if found.is_ok() || Survey::of(&self.directory)?.segments == segments {
+                return found;
+            }
+        }
     }
 
     /// Every file with the name of a segment, by id.
@@ -159,7 +160,7 @@ impl WalReader {
                 .activation()
                 .and_then(|_| seal_of(id))
                 .filter(|_| id >= head);
-            let bytes = found.file.len().unwrap_or(0);
+            let bytes = found.len;
             SegmentInfo {
                 id,
                 path: self.directory.segment(id),

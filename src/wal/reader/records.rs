@@ -1,12 +1,11 @@
 //! [`ReaderRecords`]: the records of a log that another process may be writing.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{FIRST_FRAME, FrameKind, ScannedFrame, Scanner, Source, Step, batch};
 use crate::lsn::Lsn;
-use crate::segment::FileSource;
+use crate::segment::{FileSource, segment_name};
 use crate::sys::Access;
 
 use super::WalReader;
@@ -120,7 +119,7 @@ impl WalReader {
         {
             return Ok(None);
         }
-        let mut files = read_headers(&self.directory, &[id], &self.manifest, Access::Read)?;
+        let mut files = read_headers(&self.directory, &[id], &self.manifest)?;
         let Some(found) = files.remove(&id) else {
             return Ok(None);
         };
@@ -130,7 +129,8 @@ impl WalReader {
         let Some(start) = Lsn::new(id, FIRST_FRAME) else {
             return Ok(None);
         };
-        let source = FileSource::new(Arc::clone(&found.file), self.manifest.segment_size)
+        let file = self.directory.open(&segment_name(id), Access::Read)?;
+        let source = FileSource::new(file, self.manifest.segment_size)
             .map_err(|error| Error::io("cannot read a segment", &path, error))?;
         let scanner = Scanner::new(start, activation.salt, None);
         Ok(Some(Segment {
@@ -186,7 +186,8 @@ impl Iterator for ReaderRecords<'_> {
             }
             if let Err(error) = self.step() {
                 self.state = State::Ended;
-                return Some(Err(error));
+                // A file that vanished or was emptied under the reader was discarded.
+                return Some(Err(self.check_head().err().unwrap_or(error)));
             }
         }
     }

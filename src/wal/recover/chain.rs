@@ -20,7 +20,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::verdict::{
@@ -31,7 +30,8 @@ use crate::format::{
     Source, Step, Stop, evidence_after,
 };
 use crate::lsn::Lsn;
-use crate::segment::{Directory, FileSource, Salts};
+use crate::segment::{Directory, FileSource, Salts, segment_name};
+use crate::sys::Access;
 
 use super::survey::Found;
 
@@ -151,8 +151,8 @@ impl Walk<'_> {
 
     fn source(&self, id: u32) -> Result<FileSource> {
         let path = self.directory.segment(id);
-        let found = self.segments.get(&id).ok_or_else(|| self.missing(id))?;
-        FileSource::new(Arc::clone(&found.file), self.size)
+        let file = self.directory.open(&segment_name(id), Access::Read)?;
+        FileSource::new(file, self.size)
             .map_err(|error| Error::io("cannot read a segment", &path, error).at_segment(id))
     }
 

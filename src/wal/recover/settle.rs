@@ -20,10 +20,10 @@ use crate::format::{
     Checksum, DurableDistance, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameHeader, FrameKind,
 };
 use crate::lsn::Lsn;
-use crate::segment::{CookieFile, Exclusive, Mold, Salts, Segment};
+use crate::segment::{CookieFile, Exclusive, Mold, Salts, Segment, segment_name};
+use crate::sys::Access;
 
 use super::chain::ChainFound;
-use super::survey::Found;
 
 /// How much is stored again at a time.
 const STEP: u64 = 64 << 10;
@@ -57,14 +57,13 @@ pub(crate) enum Trust {
     Nothing,
 }
 
-/// Settles what `chain` accepted. `files` gives the file of each segment.
-pub(crate) fn settle<'a>(
+/// Settles what `chain` accepted.
+pub(crate) fn settle(
     mold: &Mold,
     chain: &ChainFound,
     trust: Trust,
     cookie: &CookieFile,
     cookie_durable: Lsn,
-    files: impl Fn(u32) -> Option<&'a Found>,
 ) -> Result<Settled> {
     let from = match trust {
         Trust::Closed => chain.end,
@@ -73,8 +72,7 @@ pub(crate) fn settle<'a>(
     let mut stored = 0;
     let mut last = None;
     for id in from.segment()..=chain.end.segment() {
-        let found = files(id).ok_or_else(|| vanished(mold, id))?;
-        let mut bytes = open(mold, id, found)?;
+        let mut bytes = open(mold, id)?;
         if trust == Trust::Nothing {
             stored += store_again(mold, id, &mut bytes, accepted(chain, from, id))?;
         }
@@ -98,7 +96,7 @@ fn vanished(mold: &Mold, id: u32) -> Error {
     let path = mold.directory.segment(id);
     Error::new(
         crate::error::ErrorKind::Internal,
-        "a segment of the chain was not opened",
+        "the end of the log lies before what is durable",
     )
     .at_path(&path)
     .at_segment(id)
@@ -115,18 +113,19 @@ fn accepted(chain: &ChainFound, from: Lsn, id: u32) -> Range<u64> {
     start..sealed.map_or(chain.end.offset(), |(_, end)| end.seal)
 }
 
-fn open(mold: &Mold, id: u32, found: &Found) -> Result<Exclusive> {
+fn open(mold: &Mold, id: u32) -> Result<Exclusive> {
     let path = mold.directory.segment(id);
     let fail = |what| {
         let path = path.clone();
         move |error| Error::io(what, &path, error).at_segment(id)
     };
-    found.file.sync().map_err(fail(
+    let file = mold.directory.open(&segment_name(id), Access::Write)?;
+    file.sync().map_err(fail(
         "a segment could not be written back; its contents are unknown",
     ))?;
     let size = usize::try_from(mold.size).unwrap_or(usize::MAX);
     Ok(Exclusive::fresh(
-        found.file.map(size).map_err(fail("cannot map a segment"))?,
+        file.map(size).map_err(fail("cannot map a segment"))?,
     ))
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
@@ -92,10 +91,10 @@ pub(crate) enum Header {
     Damaged(HeaderFault),
 }
 
-/// One segment's file.
+/// One segment's file. It is not kept open: a log may have more segments than a process may have descriptors.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) len: u64,
     pub(crate) header: Header,
 }
 
@@ -126,20 +125,14 @@ pub(crate) fn read_headers(
     directory: &Directory,
     ids: &[u32],
     manifest: &Manifest,
-    access: Access,
 ) -> Result<BTreeMap<u32, Found>> {
-    let read = |&id| Ok((id, read_header(directory, id, manifest, access)?));
+    let read = |&id| Ok((id, read_header(directory, id, manifest)?));
     ids.iter().map(read).collect()
 }
 
-fn read_header(
-    directory: &Directory,
-    id: u32,
-    manifest: &Manifest,
-    access: Access,
-) -> Result<Found> {
+fn read_header(directory: &Directory, id: u32, manifest: &Manifest) -> Result<Found> {
     let path = directory.segment(id);
-    let file = directory.open(&segment_name(id), access)?;
+    let file = directory.open(&segment_name(id), Access::Read)?;
     let fail =
         |error| Error::io("cannot read the header of a segment", &path, error).at_segment(id);
     let mut block = vec![0; 4096];
@@ -158,7 +151,7 @@ fn read_header(
         Err(fault) => Header::Damaged(fault),
         Ok(prepared) => judge(id, len, &block, &prepared, manifest),
     };
-    Ok(Found { file, header })
+    Ok(Found { len, header })
 }
 
 fn judge(id: u32, len: u64, block: &[u8], prepared: &Prepared, manifest: &Manifest) -> Header {
