@@ -15,6 +15,8 @@ mod model;
 mod regressions;
 mod workload;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use segwal::ErrorKind;
 use segwal::fault::{Op, Repeat, SimDisk, When};
 use testkit::{Rng, seed};
@@ -48,11 +50,13 @@ fn fail(test: &str, seed: u64, workload: &Workload, what: &str) -> ! {
     );
 }
 
+/// Prints what was explored, and how much all tests of this process have by now.
 fn report(test: &str, seed: u64, tally: Tally) {
-    println!(
-        "{test}: crash states explored: {}, seed {seed}: {tally}",
-        tally.total()
-    );
+    static ALL: AtomicU64 = AtomicU64::new(0);
+    let count = tally.total();
+    // Relaxed: a sum that orders nothing.
+    let all = ALL.fetch_add(count, Ordering::Relaxed) + count;
+    println!("crash states explored: {count} ({all} so far), seed {seed}, by {test}: {tally}");
 }
 
 /// Runs `check` on each of so many workloads.
@@ -106,26 +110,35 @@ fn stopped(workload: &Workload, index: usize, cut: Cut) -> Result<Life, String> 
 fn power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged() {
     let name = "power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged";
     let images = count(12, 4);
-    let tally = each_workload(name, Scale::Large, count(1500, 60), |explorer, workload| {
-        let mut life = begin(workload)?;
-        for (index, step) in workload.steps.iter().enumerate() {
-            let run = life.run(step).and_then(must_be_done);
-            run.map_err(|what| format!("step {index}, {step:?}: {what}"))?;
-            if let Some(wal) = &life.wal {
-                life.model
-                    .check_live(wal)
+    let tally = each_workload(
+        name,
+        Scale::Large,
+        count(3500, 300),
+        |explorer, workload| {
+            let mut life = begin(workload)?;
+            for (index, step) in workload.steps.iter().enumerate() {
+                let run = life.run(step).and_then(must_be_done);
+                run.map_err(|what| format!("step {index}, {step:?}: {what}"))?;
+                if let Some(wal) = &life.wal {
+                    life.model
+                        .check_live(wal)
+                        .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+                }
+                explorer
+                    .power_cuts(&life, images)
+                    .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+                life.model.begin_call();
+                explorer
+                    .kill_then_power_cut(&life, 2)
                     .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
             }
-            explorer
-                .power_cuts(&life, images)
-                .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
-            life.model.begin_call();
-            explorer
-                .kill_then_power_cut(&life, 2)
-                .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
-        }
-        Ok(())
-    });
+            Ok(())
+        },
+    );
+    assert!(
+        cfg!(debug_assertions) || tally.total() >= 100_000,
+        "{tally}"
+    );
     assert!(
         tally.random > 0 && tally.killed > 0 && tally.interrupted > 0 && tally.continued > 0,
         "{tally}"
@@ -135,7 +148,7 @@ fn power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged() {
 #[test]
 fn power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged() {
     let name = "power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged";
-    let tally = each_workload(name, Scale::Small, count(60, 6), |explorer, workload| {
+    let tally = each_workload(name, Scale::Small, count(150, 20), |explorer, workload| {
         explorer.exhaustive = if cfg!(debug_assertions) { 6 } else { 10 };
         for index in 0..workload.steps.len() {
             let mut whole = after_steps(workload, index)?;
@@ -164,7 +177,7 @@ fn power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged() 
 #[test]
 fn crash_at_every_operation_of_creation_leaves_a_log_that_opens() {
     let name = "crash_at_every_operation_of_creation_leaves_a_log_that_opens";
-    let tally = each_workload(name, Scale::Small, count(40, 1), |explorer, workload| {
+    let tally = each_workload(name, Scale::Small, count(60, 6), |explorer, workload| {
         let whole = begin(workload)?;
         for stop in stops(&whole.disk.operations()) {
             let cut = Cut::Before(stop as u64);
@@ -292,7 +305,7 @@ fn failed_sync_poisons_and_what_is_seen_afterwards_is_kept() {
     let tally = each_workload(
         name,
         Scale::Large,
-        count(8000, 120),
+        count(12_000, 800),
         |explorer, workload| fail_an_operation(explorer, workload, &syncs),
     );
     assert!(tally.failed > 0, "{tally}");
@@ -317,9 +330,12 @@ fn failed_operation_of_any_other_kind_loses_nothing() {
         Op::Map,
         Op::Populate,
     ];
-    let tally = each_workload(name, Scale::Large, count(2000, 40), |explorer, workload| {
-        fail_an_operation(explorer, workload, &ops)
-    });
+    let tally = each_workload(
+        name,
+        Scale::Large,
+        count(4000, 300),
+        |explorer, workload| fail_an_operation(explorer, workload, &ops),
+    );
     assert!(tally.failed > 0, "{tally}");
 }
 
@@ -359,7 +375,7 @@ fn damage(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
 #[test]
 fn damage_below_the_known_durable_position_is_never_cut_off_in_silence() {
     let name = "damage_below_the_known_durable_position_is_never_cut_off_in_silence";
-    let tally = each_workload(name, Scale::Large, count(1000, 30), damage);
+    let tally = each_workload(name, Scale::Large, count(2000, 200), damage);
     assert!(tally.damaged > 0, "{tally}");
 }
 
