@@ -6,6 +6,7 @@
 //! windows of the counters of the device below the target directory, with others writing too.
 
 use std::fs;
+use std::iter;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,10 +17,10 @@ use testkit::TempDir;
 const COMMITS: u64 = 300;
 const WINDOWS: usize = 5;
 const SECTOR: u64 = 512;
-/// One block for each commit, and what the file system's own writing adds now and then.
-const MOST: f64 = 4.6 * 1024.0;
+/// 4.6 KiB: one block for each commit, and what the file system's own writing adds now and then.
+const MOST: u64 = 4710;
 /// Beside others' writing; a folio of the next size would exceed it.
-const MOST_SHARED: f64 = 8.0 * 1024.0;
+const MOST_SHARED: u64 = 8192;
 
 /// Runs a tool; its output, or what went wrong.
 fn run(tool: &str, arguments: &[&str]) -> Result<String, String> {
@@ -154,29 +155,29 @@ fn reach_steady_state(wal: &Wal) {
 }
 
 /// The least bytes that a commit wrote, over windows.
-fn least_for_each_commit(wal: &Wal, counter: &Counter) -> f64 {
-    let window = |_| {
+fn least_for_each_commit(wal: &Wal, counter: &Counter) -> u64 {
+    let window = || {
         let before = counter.read().unwrap();
         commit(wal, COMMITS);
-        (counter.read().unwrap() - before) as f64 / COMMITS as f64
+        (counter.read().unwrap() - before) / COMMITS
     };
-    let windows: Vec<_> = (0..WINDOWS).map(window).collect();
-    println!("bytes for each commit: {windows:.0?}");
-    windows.into_iter().fold(f64::INFINITY, f64::min)
+    let windows: Vec<u64> = iter::repeat_with(window).take(WINDOWS).collect();
+    println!("bytes for each commit: {windows:?}");
+    windows.into_iter().min().unwrap()
 }
 
 /// Measures on `dir`: in the steady state, after a death, and after a close.
-fn measure(dir: &Path, counter: &Counter, most: f64) {
+fn measure(dir: &Path, counter: &Counter, most: u64) {
     let check = |wal: &Wal, when: &str| {
         let bytes = least_for_each_commit(wal, counter);
-        println!("{when}: {bytes:.0} bytes of device writes for each commit of 256 bytes");
+        println!("{when}: {bytes} bytes of device writes for each commit of 256 bytes");
         assert!(
             bytes <= most,
-            "{when}: {bytes:.0} bytes for each commit, at most {most:.0}"
+            "{when}: {bytes} bytes for each commit, at most {most}"
         );
         assert!(
-            bytes > 256.0,
-            "{when}: {bytes:.0} bytes for each commit: the counter does not see them"
+            bytes > 256,
+            "{when}: {bytes} bytes for each commit: the counter does not see them"
         );
     };
     let wal = options().open(dir).unwrap();

@@ -7,7 +7,8 @@
 //! | `sync` | durable bounds, group commit, callbacks, health |
 //! | `rotate` | small segments, reuse, space pressure, pinned records |
 //! | `reopen` | what opening again finds; who may open |
-//! | `bad` | refusals: typed, placed, and changing nothing |
+//! | `bad` | damaged, foreign and newer files: refusals typed, placed, and changing nothing |
+//! | `misuse` | options and positions that are refused |
 //! | `readonly` | a reader beside a writer; verification |
 //! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
 //! | `device` | bytes that a commit writes to the block device |
@@ -28,6 +29,7 @@ mod append;
 mod bad;
 mod device;
 mod kill;
+mod misuse;
 mod readonly;
 
 mod reopen;
