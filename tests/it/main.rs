@@ -7,7 +7,8 @@
 //! | `sync` | durable bounds, group commit, callbacks, health |
 //! | `rotate` | small segments, reuse, space pressure, pinned records |
 //! | `reopen` | what opening again finds; who may open |
-//! | `bad` | refusals: typed, placed, and changing nothing |
+//! | `bad` | damaged, foreign and newer files: refusals typed, placed, and changing nothing |
+//! | `misuse` | options and positions that are refused |
 //! | `readonly` | a reader beside a writer; verification |
 //! | `mended` | faults that were found and mended |
 //! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
@@ -30,6 +31,7 @@ mod bad;
 mod device;
 mod kill;
 mod mended;
+mod misuse;
 mod readonly;
 
 mod reopen;

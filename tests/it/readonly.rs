@@ -17,12 +17,10 @@ fn everything_is_read_and_nothing_is_written() {
     let dir = TempDir::in_memory();
     let wal = small().user_header(b"mine").open(dir.path()).unwrap();
     let (uuid, mut lsns) = (wal.uuid(), Vec::new());
-    (0..100).for_each(|sequence| {
-        lsns.push(
-            wal.append_tagged(sequence as u8, &payload(0, sequence))
-                .unwrap(),
-        )
-    });
+    for sequence in 0..100 {
+        let lsn = wal.append_tagged(sequence as u8, &payload(0, sequence));
+        lsns.push(lsn.unwrap());
+    }
     let batch = wal
         .append_batch([payload(0, 100), payload(0, 101), payload(0, 102)])
         .unwrap();

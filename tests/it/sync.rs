@@ -114,7 +114,9 @@ fn sixty_four_threads_commit_and_share_syncs() {
     assert!(stats.syncs > 0 && stats.syncs < commits, "{stats:?}");
     let records = read_all(&wal, wal.head());
     assert_eq!(records.len() as u64, commits);
-    records.iter().for_each(|(_, bytes)| _ = names(bytes));
+    for (_, bytes) in &records {
+        names(bytes);
+    }
 }
 
 #[test]
@@ -186,7 +188,7 @@ fn a_callback_may_call_the_log_and_panic() {
         log.sync_to(lsn).unwrap();
         let again = log.append(b"and another").unwrap();
         log.on_durable(again, move |result| {
-            sender.send((lsn, again, result)).unwrap()
+            sender.send((lsn, again, result)).unwrap();
         })
         .unwrap();
     };
