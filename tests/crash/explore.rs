@@ -6,10 +6,11 @@
 
 use std::fmt;
 
+use segwal::WalReader;
 use segwal::fault::{Op, SimDisk};
 use testkit::Rng;
 
-use crate::life::{Cut, Life, Outcome};
+use crate::life::{Cut, DIR, Life, Outcome};
 use crate::model::{Entry, Expect, Model, read};
 use crate::workload::Step;
 
@@ -108,6 +109,11 @@ impl Explorer {
         let fate = self.rng.below(64);
         if fate == 0 {
             self.interrupt_recovery(&image, model, life.segment_size)?;
+        }
+        // A log that holds nothing durable need not have been created.
+        if fate >= 56 && model.entries.iter().any(|entry| entry.lsn < model.durable) {
+            let reader = WalReader::open_on(&image, DIR);
+            model.check_reader(&reader.map_err(|error| format!("a reader: {error}"))?)?;
         }
         let mut next = self.life(image, model, life.segment_size);
         must_be_done(next.open(Expect::Durable)?)?;

@@ -7,7 +7,8 @@ use testkit::Rng;
 use crate::model::{Entry, Expect, Model, Trouble};
 use crate::workload::Step;
 
-const DIR: &str = "/log";
+/// Where the log is.
+pub(crate) const DIR: &str = "/log";
 const HEADER_LEN: u64 = 24;
 
 /// What became of a step.

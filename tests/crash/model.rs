@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use segwal::{Lsn, Wal};
+use segwal::{Lsn, OwnedRecord, Wal, WalReader};
 
 /// One record that an append returned a position for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,6 +204,28 @@ impl Model {
             return Err(format!("half a batch: {} is missing", name(next)));
         }
         Ok(first)
+    }
+
+    /// Checks what a reader that recovers nothing gives back after a power cut.
+    ///
+    /// # Errors
+    /// It is not what a recovery may give back, or an error.
+    pub(crate) fn check_reader(&self, reader: &WalReader) -> Result<(), String> {
+        let fail = |error: segwal::Error| format!("a reader: {error}");
+        let copy = |record: segwal::Result<OwnedRecord>| {
+            let record = record?;
+            Ok(Entry {
+                lsn: record.lsn(),
+                index: record.index(),
+                tag: record.tag(),
+                payload: record.payload().into(),
+            })
+        };
+        let head = reader.head().map_err(fail)?;
+        let records = reader.records(head).map_err(fail)?;
+        let got: Vec<_> = records.map(copy).collect::<Result<_, _>>().map_err(fail)?;
+        let first = self.check(head, &got, Expect::Durable);
+        first.map(drop).map_err(|what| format!("a reader: {what}"))
     }
 
     /// Checks what a log in use gives back: everything that was published.
