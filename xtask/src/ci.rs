@@ -79,7 +79,10 @@ static STEPS: [Step; 9] = [
     cargo_step("doc-tests", &["test", "--doc", "--workspace"]),
     chore("loom", || loom::run(&loom::Options::all())),
     chore("examples", run_examples),
-    cargo_step("crash-states", &["test", "--release", "--test", "crash"]),
+    cargo_step(
+        "crash-states",
+        &["test", "--release", "--test", "crash", "--", "--nocapture"],
+    ),
     cargo_step(
         "demo",
         &[
