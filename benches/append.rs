@@ -32,7 +32,7 @@ fn append(criterion: &mut Criterion) {
             let mut appender = wal.appender().unwrap();
             bencher.iter_custom(|count| {
                 timed(&wal, count, || {
-                    _ = black_box(appender.append(&payload).unwrap())
+                    _ = black_box(appender.append(&payload).unwrap());
                 })
             });
         });

@@ -163,6 +163,8 @@ pub mod twin {
         ReuseWhilePinned,
         /// A segment is retired before the frontier has left it.
         RetireEarly,
+        /// The tail is stopped by somebody without a slot.
+        StopWithoutSlot,
         /// A dropped reservation leaves its bytes as they are.
         DropWithoutAbort,
     }

@@ -290,15 +290,27 @@ impl<S: Body> Core<S> {
     }
 
     /// Lets nobody reserve again: the tail becomes over-run where it stands. Who reserved before holds a busy slot.
+    ///
+    /// Whoever stops the tail is a straddler of no bytes, with a slot of its own until the seal is recorded (C3).
     pub fn stop(&self) {
+        let mut seat: Seat<S> = Seat::borrowed_facing(None);
         loop {
             let seen = self.tail.observe();
             if seen.grains() > self.shape.end {
                 return;
             }
+            let slotless = twin::is(Twin::StopWithoutSlot);
+            if !slotless && !seat.enter(&self.slots, seen) {
+                // Every slot belongs to a writer, for an instant.
+                continue;
+            }
             let step = self.shape.end + 1 - seen.grains();
-            if self.tail.exchange(seen, step).is_ok() {
+            let stopped = self.tail.exchange(seen, step).is_ok();
+            if stopped {
                 self.window.seal(Lsn::at(seen.segment(), seen.grains()));
+            }
+            seat.leave(&self.slots);
+            if stopped {
                 return;
             }
         }

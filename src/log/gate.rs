@@ -184,6 +184,11 @@ impl Gate {
         self.state.lock().answered
     }
 
+    /// Whether somebody syncs at this moment, or is about to.
+    pub fn is_led(&self) -> bool {
+        self.state.lock().led
+    }
+
     /// Wakes everybody, because the log has ended.
     pub fn rouse(&self, host: &dyn Host) {
         let state = self.state.lock();

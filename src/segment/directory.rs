@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{Access, Disk, DiskFile};
 
 use super::name;
@@ -55,13 +55,7 @@ impl Directory {
     /// Makes the names in the directory durable.
     pub(crate) fn sync(&self) -> Result<()> {
         let sync = self.disk.sync_dir(&self.path);
-        sync.map_err(|error| {
-            Error::io(
-                "cannot make the names in the directory durable",
-                &self.path,
-                error,
-            )
-        })
+        sync.map_err(|error| unsynced(&self.path, error))
     }
 
     /// Makes the directory's own name durable.
@@ -72,13 +66,7 @@ impl Directory {
             None => return Ok(()),
         };
         let sync = self.disk.sync_dir(parent);
-        sync.map_err(|error| {
-            Error::io(
-                "cannot make the name of the log's directory durable",
-                parent,
-                error,
-            )
-        })
+        sync.map_err(|error| unsynced(parent, error))
     }
 
     /// Removes the file `name`; one that is gone is no error.
@@ -120,4 +108,14 @@ impl Directory {
             .map_err(fail("cannot rename a file of the log"))?;
         self.sync()
     }
+}
+
+/// Never a want of space that could be tried again: what a failed sync left on the device is unknown.
+fn unsynced(path: &Path, error: io::Error) -> Error {
+    Error::new(
+        ErrorKind::Io,
+        "the names in a directory could not be made durable",
+    )
+    .at_path(path)
+    .caused_by(error)
 }

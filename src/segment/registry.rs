@@ -84,18 +84,36 @@ impl Registry {
     }
 
     /// The segment `id`, kept from being reused; `None` if it was discarded or never was.
+    ///
+    /// A cold one is mapped outside the lock, which rotations take: its guard keeps the file as it is meanwhile.
     pub(crate) fn hold(&self, id: u32, directory: &Directory, size: u64) -> Result<Option<Held>> {
+        let (guard, end) = {
+            let entries = self.entries.lock();
+            let Some(entry) = entries.get(&id) else {
+                return Ok(None);
+            };
+            match &entry.state {
+                State::Warm(segment) => {
+                    return Ok(Some(Held::new(Arc::clone(segment), entry.pin.hold())));
+                }
+                State::Cold(end) => (entry.pin.hold(), *end),
+            }
+        };
+        let segment = warm_up(id, directory, size, &end)?;
+        Ok(Some(Held::new(self.settle(id, segment), guard)))
+    }
+
+    /// Keeps the mapping that came first; two readers may have made one at the same time.
+    fn settle(&self, id: u32, segment: Arc<Segment>) -> Arc<Segment> {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(&id) else {
-            return Ok(None);
+            return segment;
         };
-        if let State::Cold(end) = &entry.state {
-            entry.state = State::Warm(warm_up(id, directory, size, end)?);
+        if let State::Warm(first) = &entry.state {
+            return Arc::clone(first);
         }
-        let State::Warm(segment) = &entry.state else {
-            return Ok(None);
-        };
-        Ok(Some(Held::new(Arc::clone(segment), entry.pin.hold())))
+        entry.state = State::Warm(Arc::clone(&segment));
+        segment
     }
 
     /// The segment `id` if it is mapped, without a hold.

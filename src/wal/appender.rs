@@ -18,7 +18,7 @@ const SHARED_SLOTS: usize = SLOT_COUNT / 4;
 
 /// Appends from one thread, faster than [`Wal::append`]: it owns its place among the writers.
 ///
-/// At most 96 appenders of one log can exist at a time. An appender keeps the log's mappings alive, not its lock.
+/// At most 96 appenders of one log can exist at a time. An appender is a handle of the log: it keeps it open.
 ///
 /// ```
 /// # fn main() -> segwal::Result<()> {

@@ -56,20 +56,37 @@ impl Shared {
         }
     }
 
-    /// Makes durable what callbacks wait for, and calls them. Those behind a hole do not hold up those before it.
-    fn grant_wishes(&self) {
+    /// Makes durable what callbacks wait for, and calls them. Wishes behind a hole wait for another time, so that they hold
+    /// up nothing else.
+    fn grant_wishes(&self) -> Wishes {
         let mut wishes = self.hooks.take_wishes();
         wishes.sort_by_key(|(lsn, _)| *lsn);
         while let Some((lsn, _)) = wishes.first() {
+            if *lsn >= self.core.published() && !self.ending.has_ended() {
+                self.hooks.give_back(wishes);
+                if self.ending.has_ended() {
+                    self.rouse();
+                }
+                return Wishes::Left;
+            }
             let result = self.pass(*lsn, None);
             let durable = self.gate.durable();
             let granted = match result {
                 Ok(()) => wishes.partition_point(|(lsn, _)| *lsn < durable),
-                Err(_) => wishes.len(),
+                Err(_) => 1,
             };
             self.hooks.answer(wishes.drain(..granted), &result);
         }
+        Wishes::Granted
     }
+}
+
+/// Whether callbacks still wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wishes {
+    Granted,
+    /// For a record behind one that is still being written.
+    Left,
 }
 
 /// Runs `body`; its death ends the log.
@@ -98,7 +115,7 @@ fn serve_inline(shared: &Shared, request: Request) {
             drop(shared.make_durable(shared.core.published(), None));
         }
         Request::SyncCookie => sync_cookie(shared),
-        Request::Wishes => shared.grant_wishes(),
+        Request::Wishes => _ = shared.grant_wishes(),
     }
 }
 
@@ -154,6 +171,7 @@ fn sync_cookie(shared: &Shared) {
 
 fn sync(shared: &Shared) {
     let signal = &shared.signals.sync;
+    let mut wishes = Wishes::Granted;
     while !shared.ending.has_ended() {
         let seen = signal.read();
         let asked = shared.signals.take_asked();
@@ -165,11 +183,11 @@ fn sync(shared: &Shared) {
         if asked.cookie() {
             sync_cookie(shared);
         }
-        if asked.wishes() {
-            shared.grant_wishes();
+        if asked.wishes() || wishes == Wishes::Left {
+            wishes = shared.grant_wishes();
         }
         if asked.is_nothing() {
-            signal.sleep(seen, None);
+            signal.sleep(seen, (wishes == Wishes::Left).then_some(TICK));
         }
     }
 }

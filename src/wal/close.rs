@@ -39,10 +39,9 @@ impl Wal {
                 "this thread holds a reservation of this log",
             ));
         }
+        let _closing = self.handle.closing.lock();
         let deadline_ns = clock::now_ns().saturating_add(PATIENCE_NS);
-        let synced = shared
-            .check()
-            .and_then(|()| shared.sync_all(Some(deadline_ns)));
+        let synced = shared.check().and_then(|()| self.sync_finally(deadline_ns));
         let closed = match &synced {
             // A writer hangs; the log ends all the same.
             Err(error) if error.kind() != ErrorKind::TimedOut => Err(error.clone()),
@@ -57,10 +56,34 @@ impl Wal {
         synced.and(marked)
     }
 
-    /// Waits for writers that reserved before the tail was stopped.
+    /// A last sync: it waits for writers as long as they are given, and for the disk as long as it takes.
+    fn sync_finally(&self, deadline_ns: u64) -> Result<()> {
+        let shared = self.shared();
+        let end = shared.end();
+        let mut turn = 0;
+        while shared.core.published() < end {
+            shared.ending.check()?;
+            if clock::now_ns() > deadline_ns {
+                return Err(Error::new(
+                    ErrorKind::TimedOut,
+                    "a record was still being written when the log was closed",
+                )
+                .at_lsn(shared.core.published()));
+            }
+            OsHost.pause(turn);
+            turn += 1;
+        }
+        shared.sync_all(None)
+    }
+
+    /// Waits for writers that reserved before the tail was stopped, and for a sync that another thread leads.
     fn await_writers(&self, deadline_ns: u64) -> Result<()> {
         let shared = self.shared();
         let mut turn = 0;
+        while shared.gate.is_led() {
+            OsHost.pause(turn);
+            turn += 1;
+        }
         while let Some((bound, _)) = shared.core.slots().lowest() {
             if clock::now_ns() > deadline_ns {
                 let error = Error::new(

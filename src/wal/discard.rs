@@ -49,7 +49,7 @@ impl Wal {
         if lsn <= shared.head() {
             return Ok(());
         }
-        let end = shared.core.end();
+        let end = shared.end();
         if lsn > end {
             return Err(
                 Error::new(ErrorKind::NotFound, format!("the log ends at {end}")).at_lsn(lsn),

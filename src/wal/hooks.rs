@@ -65,6 +65,11 @@ impl Hooks {
         std::mem::take(&mut *self.wishes.lock())
     }
 
+    /// Keeps wishes for another time.
+    pub(crate) fn give_back(&self, wishes: Vec<(Lsn, OnDurable)>) {
+        self.wishes.lock().extend(wishes);
+    }
+
     /// Has callbacks called with `result`.
     pub(crate) fn answer(
         &self,
@@ -77,10 +82,15 @@ impl Hooks {
         }
     }
 
-    /// Tells everybody that the log has ended.
-    pub(crate) fn rouse(&self, cause: Option<Error>) {
+    /// Tells everybody that the log has ended. What a closed log made durable is durable; of a poisoned one nothing is said.
+    pub(crate) fn rouse(&self, cause: Option<Error>, durable: Lsn) {
         let Some(cause) = cause else { return };
-        self.answer(self.take_wishes().into_iter(), &Err(cause.clone()));
+        let (kept, lost): (Vec<_>, Vec<_>) = self
+            .take_wishes()
+            .into_iter()
+            .partition(|(lsn, _)| cause.kind() == ErrorKind::Closed && *lsn < durable);
+        self.answer(kept.into_iter(), &Ok(()));
+        self.answer(lost.into_iter(), &Err(cause.clone()));
         let first = !std::mem::replace(&mut *self.reported.lock(), true);
         if first && cause.kind() != ErrorKind::Closed {
             self.report(&cause);

@@ -76,6 +76,8 @@ pub struct Wal {
 struct Handle {
     shared: Arc<Shared>,
     lock: crate::sync::Mutex<Option<Box<dyn crate::sys::Lock>>>,
+    /// Held while the log is closed, so that a second caller finds it closed and not half so.
+    closing: crate::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Wal {
@@ -229,7 +231,7 @@ impl Wal {
 
     /// Where the next record goes, or the end of a full segment. Records that are being written lie below it.
     pub fn end(&self) -> Lsn {
-        self.shared().core.end()
+        self.shared().end()
     }
 
     /// What opening found.

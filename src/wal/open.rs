@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{COOKIE_SIZE, Cookie, Manifest, Slot, Uuid};
+use crate::format::{Activation, COOKIE_SIZE, Cookie, Manifest, Scanner, Slot, Step, Uuid};
 use crate::options::{Create, UnknownFilesystem, WalOptions};
-use crate::segment::{COOKIE, CookieFile, Directory, LOCK, Mold, Registry, Shelf};
+use crate::segment::{
+    COOKIE, CookieFile, Directory, FileSource, LOCK, Mold, Registry, Shelf, segment_name,
+};
 use crate::stats::Counters;
 use crate::sys::{Access, Disk, FileSystem, Lock, Made, Random, RealDisk, clock};
 
 use super::Wal;
 use super::create::{first_lsn, first_segment, is_unfinished, write_manifest};
 use super::opened::{Frame, Opened};
-use super::recover::{Room as Remaining, Survey, read_manifest, read_whole};
+use super::recover::{Header, Room as Remaining, Survey, read_headers, read_manifest, read_whole};
 use super::recovery::{EndKind, Recovery};
 use super::reopen::reopen;
 use super::signals::Staffing;
@@ -97,8 +99,12 @@ fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
         Some(cookie) if !is_unfinished(&cookie) => {
             reopen(&mold, options, setting.boot, &survey, &manifest, &cookie)?
         }
-        _ if survey.segments.iter().any(|id| *id > 1) => return Err(cookie_missing(&directory)),
-        found => begin(&mold, options, setting, found, &counters)?,
+        // `COOKIE` is durable before a segment is named: beside segments its want is a loss, no unfinished creation.
+        None if !survey.segments.is_empty() => return Err(cookie_missing(&directory)),
+        found => {
+            check_unborn(&mold, &survey, &manifest)?;
+            begin(&mold, options, setting, found, &counters)?
+        }
     };
     remove_unfinished(&directory, &survey, &mut opened.recovery)?;
     opened.recovery.foreign = survey.foreign;
@@ -229,6 +235,39 @@ fn read_cookie(
 
 fn cookie_missing(directory: &Directory) -> Error {
     Error::new(ErrorKind::Corrupt, "row E: COOKIE is missing").at_path(directory.path())
+}
+
+/// Refuses to make a log anew over records: an unfinished creation left at most a first segment without any.
+fn check_unborn(mold: &Mold, survey: &Survey, manifest: &Manifest) -> Result<()> {
+    let files = read_headers(&mold.directory, &survey.segments, manifest)?;
+    for (id, found) in &files {
+        let is_empty = *id == 1
+            && match found.activation() {
+                Some(activation) => is_without_frames(mold, activation)?,
+                None => matches!(found.header, Header::Ours(_)),
+            };
+        if !is_empty {
+            let what =
+                "COOKIE says that the log was never finished, and a segment says that it was";
+            let path = mold.directory.segment(*id);
+            return Err(Error::new(ErrorKind::Corrupt, what)
+                .at_path(&path)
+                .at_segment(*id));
+        }
+    }
+    Ok(())
+}
+
+fn is_without_frames(mold: &Mold, activation: &Activation) -> Result<bool> {
+    let path = mold.directory.segment(activation.segment);
+    let fail = |error| Error::io("cannot read a segment", &path, error);
+    let file = mold
+        .directory
+        .open(&segment_name(activation.segment), Access::Read)?;
+    let mut source = FileSource::new(file, mold.size).map_err(fail)?;
+    let mut scanner = Scanner::new(first_lsn(), activation.salt, None);
+    let step = scanner.next(&mut source).map_err(fail)?;
+    Ok(matches!(step, Step::Stop(_)))
 }
 
 /// A log without records: made now, or left unfinished by an earlier creation.

@@ -82,6 +82,7 @@ impl Opened {
         let handle = Handle {
             shared: Arc::clone(&shared),
             lock: Mutex::new(Some(lock)),
+            closing: Mutex::new(()),
         };
         let wal = Wal {
             handle: Arc::new(handle),

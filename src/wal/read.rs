@@ -124,6 +124,18 @@ impl Shared {
         }
     }
 
+    /// The error for a frame that is known to begin at `lsn`: that none is found there is damage.
+    #[cold]
+    fn missing(&self, lsn: Lsn, error: Error) -> Error {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        Error::new(ErrorKind::Corrupt, "a record that was published is damaged")
+            .at_path(&self.shelf.path(lsn.segment()))
+            .at_lsn(lsn)
+            .caused_by(error)
+    }
+
     /// Refuses a position that is neither the end nor the beginning of a frame.
     pub(crate) fn check_boundary(&self, lsn: Lsn) -> Result<()> {
         let published = self.core.witness();
@@ -203,13 +215,14 @@ impl Wal {
         let shared = self.shared();
         self.check_readable()?;
         let published = shared.core.witness();
-        if from < shared.head() {
+        let head = shared.head();
+        if from < head {
             return Err(discarded(from));
         }
         if from > published.bound() {
             return Err(no_frame(from, "the position is beyond the end of the log"));
         }
-        if from.offset() != FIRST_FRAME {
+        if from.offset() != FIRST_FRAME && from != head {
             shared.check_boundary(from)?;
         }
         Ok(Records {
@@ -290,7 +303,8 @@ impl Records {
                 .and_then(|next| Lsn::new(next, FIRST_FRAME));
             return Ok(None);
         }
-        let frame = shared.check_frame(at, held, self.published)?;
+        let frame = shared.check_frame(at, held, self.published);
+        let frame = frame.map_err(|error| shared.missing(at, error))?;
         self.at = Some(frame.span.end);
         if frame.header.kind == FrameKind::Batch {
             self.batch = Some((frame, 0));

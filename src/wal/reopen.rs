@@ -119,11 +119,10 @@ fn reclaim(
     for (id, found) in files.range(..chain.head.segment()) {
         if !matches!(found.header, Header::OtherLog(_)) {
             // What is too short to be mapped, or too long, is of no use.
-            match found.header {
-                Header::WrongLength(_) | Header::Damaged(_) => {
-                    directory.remove(&segment_name(*id))?;
-                }
-                _ => shelf.reclaim(*id),
+            if found.len == mold.size {
+                shelf.reclaim(*id);
+            } else {
+                directory.remove(&segment_name(*id))?;
             }
             reclaimed.push(directory.segment(*id));
         }

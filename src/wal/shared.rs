@@ -147,13 +147,24 @@ impl Shared {
     /// Waits until the frame at `lsn` is durable.
     #[inline]
     pub(crate) fn pass(&self, lsn: Lsn, deadline_ns: Option<u64>) -> Result<()> {
-        self.ending.check()?;
-        if lsn < self.gate.durable() {
+        let result = self.ending.check().and_then(|()| {
+            if lsn < self.gate.durable() {
+                return Ok(());
+            }
+            let wish = Wish { lsn, deadline_ns };
+            self.gate.pass(wish, &self.ending, &OsHost, self)
+        });
+        result.or_else(|error| self.judge(lsn, error))
+    }
+
+    /// A log that was closed keeps what it made durable; after poison nothing is said of anything.
+    #[cold]
+    fn judge(&self, lsn: Lsn, error: Error) -> Result<()> {
+        self.after(&error);
+        if error.kind() == ErrorKind::Closed && lsn < self.gate.durable() {
             return Ok(());
         }
-        self.gate
-            .pass(Wish { lsn, deadline_ns }, &self.ending, &OsHost, self)
-            .inspect_err(|error| self.after(error))
+        Err(error)
     }
 
     /// If the error ended the log, tells everybody who waits.
@@ -175,7 +186,7 @@ impl Shared {
         self.gate.rouse(&OsHost);
         self.room.announce(&OsHost);
         self.signals.rouse();
-        self.hooks.rouse(self.ending.cause());
+        self.hooks.rouse(self.ending.cause(), self.gate.durable());
     }
 
     /// One step of the preparer. `Err` if it must not be tried again.

@@ -26,7 +26,7 @@ impl Shared {
     }
 
     fn check_below_end(&self, lsn: Lsn) -> Result<()> {
-        let end = self.core.end();
+        let end = self.end();
         if lsn < end {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Shared {
     /// The published bound would not do: it stands before the record of another thread that is being written right now,
     /// and the caller's own may stand behind that.
     pub(crate) fn sync_all(&self, deadline_ns: Option<u64>) -> Result<()> {
-        let end = self.await_boundary();
+        let end = self.end();
         if end <= self.gate.durable() {
             return self.ending.check();
         }
@@ -62,7 +62,7 @@ impl Shared {
     }
 
     /// The end of everything reserved. A straddler is between two instructions.
-    fn await_boundary(&self) -> Lsn {
+    pub(crate) fn end(&self) -> Lsn {
         let mut turn = 0;
         loop {
             if let Some(end) = self.core.boundary() {
@@ -145,7 +145,7 @@ impl Wal {
         shared.hooks.wish(lsn, Box::new(callback));
         // An end between the check and the wish has not seen it.
         if shared.ending.has_ended() {
-            shared.hooks.rouse(shared.ending.cause());
+            shared.rouse();
         }
         shared.request(Request::Wishes);
         Ok(())

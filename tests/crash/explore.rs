@@ -10,11 +10,8 @@ use segwal::fault::{Op, SimDisk};
 use testkit::Rng;
 
 use crate::life::{Cut, Life, Outcome};
-use crate::model::{Expect, Model, read};
+use crate::model::{Entry, Expect, Model, read};
 use crate::workload::Step;
-
-/// With so many choices or fewer, every combination is tried.
-const EXHAUSTIVE: usize = 10;
 
 /// How many crash states of each kind were opened and checked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +21,8 @@ pub(crate) struct Tally {
     pub(crate) interrupted: u64,
     pub(crate) killed: u64,
     pub(crate) continued: u64,
-    pub(crate) failed_sync: u64,
+    pub(crate) failed: u64,
+    pub(crate) damaged: u64,
 }
 
 impl Tally {
@@ -34,7 +32,8 @@ impl Tally {
             + self.interrupted
             + self.killed
             + self.continued
-            + self.failed_sync
+            + self.failed
+            + self.damaged
     }
 }
 
@@ -43,13 +42,14 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} random images, {} of exhaustive sets, {} crashes inside recovery, {} kills before a power cut, {} second \
-             crashes after going on, {} after a failed sync",
+             crashes after going on, {} after a failed operation, {} damaged",
             self.random,
             self.exhaustive,
             self.interrupted,
             self.killed,
             self.continued,
-            self.failed_sync
+            self.failed,
+            self.damaged
         )
     }
 }
@@ -58,6 +58,8 @@ impl fmt::Display for Tally {
 pub(crate) struct Explorer {
     pub(crate) rng: Rng,
     pub(crate) tally: Tally,
+    /// With so many choices or fewer, every combination is tried.
+    pub(crate) exhaustive: usize,
 }
 
 impl Explorer {
@@ -65,6 +67,7 @@ impl Explorer {
         Self {
             rng: Rng::new(seed),
             tally: Tally::default(),
+            exhaustive: 4,
         }
     }
 
@@ -79,7 +82,7 @@ impl Explorer {
     /// A promise is broken, and in which image.
     pub(crate) fn power_cuts(&mut self, life: &Life, count: u64) -> Result<(), String> {
         let dirty = life.disk.dirty();
-        if dirty <= EXHAUSTIVE && 1 << dirty <= 4 * count {
+        if dirty <= self.exhaustive {
             for mask in 0_u32..1 << dirty {
                 let new: Vec<bool> = (0..dirty).map(|bit| mask >> bit & 1 == 1).collect();
                 self.tally.exhaustive += 1;
@@ -151,7 +154,7 @@ impl Explorer {
         let clean = disk.dirty() == 0;
         let mut whole = self.life(disk.snapshot(), model, segment_size);
         must_be_done(whole.open(Expect::Durable)?)?;
-        let expected = whole.wal.as_ref().map(read).transpose()?;
+        let expected = records_of(&whole)?;
         let operations = whole.disk.operations();
         for index in stops(&operations) {
             let cut = match operations[index] {
@@ -175,7 +178,7 @@ impl Explorer {
             opened.map_err(|what| {
                 format!("after recovery stopped at {cut:?}, power cut {seed}: {what}")
             })?;
-            if clean && second.wal.as_ref().map(read).transpose()? != expected {
+            if clean && records_of(&second)? != expected {
                 return Err(format!(
                     "after recovery stopped at {cut:?}, power cut {seed}: other records"
                 ));
@@ -230,11 +233,11 @@ impl Explorer {
         let end = life.wal.as_ref().expect("the log is open").end();
         match self.rng.below(4) {
             0 => {}
-            1 => steps.push(Step::AppendToTheBrim),
+            1 => steps.push(Step::AppendLeaving(8 * self.rng.below(10))),
             // The next frame ends where a ghost begins.
             _ => {
                 let first = end.offset() + 24;
-                let in_reach = |ghost: &&crate::model::Entry| {
+                let in_reach = |ghost: &&Entry| {
                     ghost.lsn.segment() == end.segment() && ghost.lsn.offset() >= first
                 };
                 if let Some(ghost) = ghosts.iter().find(in_reach) {
@@ -250,6 +253,11 @@ impl Explorer {
         same_lengths(&mut steps);
         steps
     }
+}
+
+fn records_of(life: &Life) -> Result<Vec<Entry>, String> {
+    let wal = life.wal.as_ref().ok_or("no log is open")?;
+    read(wal).map_err(|error| format!("reading: {error}"))
 }
 
 /// The indices before which a stop leaves another state than the one before: after each operation that changes something.

@@ -4,7 +4,7 @@ use segwal::fault::{SimDisk, When};
 use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
 use testkit::Rng;
 
-use crate::model::{Entry, Expect, Model};
+use crate::model::{Entry, Expect, Model, Trouble};
 use crate::workload::Step;
 
 const DIR: &str = "/log";
@@ -50,24 +50,6 @@ pub(crate) struct Life {
     cut: Option<Cut>,
 }
 
-/// Why a step ended early.
-enum Trouble {
-    Call(segwal::Error),
-    Broken(String),
-}
-
-impl From<segwal::Error> for Trouble {
-    fn from(error: segwal::Error) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl From<String> for Trouble {
-    fn from(what: String) -> Self {
-        Self::Broken(what)
-    }
-}
-
 impl Life {
     /// A log that may lie on `disk` and of which `model` knows. Salts follow from `seed`, and no two lives may have the same.
     pub(crate) fn new(disk: SimDisk, model: Model, segment_size: u64, seed: u64) -> Self {
@@ -89,6 +71,32 @@ impl Life {
         }
     }
 
+    /// Another log with the same past, on another disk.
+    pub(crate) fn beside(&self, disk: SimDisk, seed: u64) -> Self {
+        Self::new(disk, self.model.clone(), self.segment_size, seed)
+    }
+
+    /// Opens the log on a damaged disk: it gives back everything, or says that it is corrupt.
+    ///
+    /// # Errors
+    /// Something is missing or changed, and no error says so.
+    pub(crate) fn expect_all_or_an_error(&mut self) -> Result<(), String> {
+        let refused = |error: &segwal::Error| error.kind() == ErrorKind::Corrupt;
+        let wal = match self.options.open_on(&self.disk, DIR, self.rng.next_u64()) {
+            Ok(wal) => wal,
+            Err(error) if refused(&error) => return Ok(()),
+            Err(error) => return Err(format!("refused, but not as corrupt: {error}")),
+        };
+        let records = wal
+            .records(wal.head())
+            .and_then(Iterator::collect::<segwal::Result<Vec<_>>>);
+        match records {
+            Ok(_) => self.model.check_live(&wal),
+            Err(error) if refused(&error) => Ok(()),
+            Err(error) => Err(format!("an error that does not say corrupt: {error}")),
+        }
+    }
+
     /// Has the machine stop during the next step.
     pub(crate) fn cut_during_next(&mut self, cut: Cut) {
         self.cut = Some(cut);
@@ -99,11 +107,12 @@ impl Life {
         self.step_began = self.disk.operation_count();
         match self.cut.take() {
             Some(Cut::Before(index)) => {
-                self.disk.power_off_at(When::Index(self.step_began + index))
+                self.disk.power_off_at(When::Index(self.step_began + index));
             }
-            Some(Cut::Within(index, words)) => self
-                .disk
-                .tear_at(When::Index(self.step_began + index), words),
+            Some(Cut::Within(index, words)) => {
+                self.disk
+                    .tear_at(When::Index(self.step_began + index), words);
+            }
             None => {}
         }
     }
@@ -166,7 +175,7 @@ impl Life {
                 let len = self.wal()?.max_record_len();
                 self.append(as_len(u64::from(len)), 0)
             }
-            Step::AppendToTheBrim => self.fill(),
+            Step::AppendLeaving(rest) => self.fill(*rest),
             Step::Batch(lens) => self.batch(lens),
             Step::Publish { len, tag } => self.publish(*len, *tag),
             Step::Abandon { len } => self.abandon(*len),
@@ -190,9 +199,9 @@ impl Life {
         })?)
     }
 
-    fn fill(&mut self) -> Result<(), Trouble> {
+    fn fill(&mut self, rest: u64) -> Result<(), Trouble> {
         let room = self.segment_size - self.wal()?.end().offset();
-        match room.checked_sub(HEADER_LEN) {
+        match room.checked_sub(HEADER_LEN + rest) {
             Some(len) => self.append(as_len(len), 0),
             None => Ok(()),
         }
@@ -247,7 +256,7 @@ impl Life {
     }
 
     fn sync_to(&mut self, back: usize) -> Result<(), Trouble> {
-        let Some(lsn) = self.from_end(back) else {
+        let Some(lsn) = self.lsn_from_end(back) else {
             return Ok(());
         };
         let wal = self.wal()?;
@@ -258,14 +267,14 @@ impl Life {
         Ok(())
     }
 
-    fn from_end(&self, back: usize) -> Option<Lsn> {
+    fn lsn_from_end(&self, back: usize) -> Option<Lsn> {
         let entry = self.model.entries.iter().rev().nth(back);
         entry.map(|entry| entry.lsn)
     }
 
     fn discard(&mut self, back: Option<usize>) -> Result<(), Trouble> {
         let wal = self.wal()?;
-        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.from_end(back)) else {
+        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.lsn_from_end(back)) else {
             return Ok(());
         };
         let before = wal.head();

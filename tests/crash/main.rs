@@ -1,7 +1,8 @@
 //! Crash states: random and exhaustive power cuts, deaths and failed syncs at every operation of random workloads, on the
 //! simulated disk, each followed by recovery and a check of what it gives back.
 //!
-//! `SEGWAL_SEED` replays a run; the failing workload, its step and the image stand in the message.
+//! `SEGWAL_SEED` replays a run; the failing workload, its step and the image stand in the message. `SEGWAL_CRASH_TIMES`
+//! explores as many times more, for a long run.
 
 #![expect(
     clippy::print_stdout,
@@ -13,6 +14,8 @@ mod life;
 mod model;
 mod regressions;
 mod workload;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use segwal::ErrorKind;
 use segwal::fault::{Op, Repeat, SimDisk, When};
@@ -34,6 +37,12 @@ const fn count(release: u64, debug: u64) -> u64 {
     }
 }
 
+/// `SEGWAL_CRASH_TIMES`: how many times as many, for a long run.
+fn times() -> u64 {
+    let times = std::env::var("SEGWAL_CRASH_TIMES").map(|times| times.parse());
+    times.map_or(1, |times| times.expect("SEGWAL_CRASH_TIMES is a number"))
+}
+
 /// Ends the test with everything that is needed to replay it.
 fn fail(test: &str, seed: u64, workload: &Workload, what: &str) -> ! {
     panic!(
@@ -41,11 +50,13 @@ fn fail(test: &str, seed: u64, workload: &Workload, what: &str) -> ! {
     );
 }
 
+/// Prints what was explored, and how much all tests of this process have by now.
 fn report(test: &str, seed: u64, tally: Tally) {
-    println!(
-        "{test}: crash states explored: {}, seed {seed}: {tally}",
-        tally.total()
-    );
+    static ALL: AtomicU64 = AtomicU64::new(0);
+    let count = tally.total();
+    // Relaxed: a sum that orders nothing.
+    let all = ALL.fetch_add(count, Ordering::Relaxed) + count;
+    println!("crash states explored: {count} ({all} so far), seed {seed}, by {test}: {tally}");
 }
 
 /// Runs `check` on each of so many workloads.
@@ -58,7 +69,7 @@ fn each_workload(
     let seed = seed();
     let mut rng = Rng::new(seed);
     let mut explorer = Explorer::new(rng.next_u64());
-    for _ in 0..count {
+    for _ in 0..count * times() {
         let workload = Workload::of(rng.next_u64(), scale);
         check(&mut explorer, &workload).unwrap_or_else(|what| fail(test, seed, &workload, &what));
     }
@@ -99,26 +110,35 @@ fn stopped(workload: &Workload, index: usize, cut: Cut) -> Result<Life, String> 
 fn power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged() {
     let name = "power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged";
     let images = count(12, 4);
-    let tally = each_workload(name, Scale::Large, count(300, 60), |explorer, workload| {
-        let mut life = begin(workload)?;
-        for (index, step) in workload.steps.iter().enumerate() {
-            let run = life.run(step).and_then(must_be_done);
-            run.map_err(|what| format!("step {index}, {step:?}: {what}"))?;
-            if let Some(wal) = &life.wal {
-                life.model
-                    .check_live(wal)
+    let tally = each_workload(
+        name,
+        Scale::Large,
+        count(3500, 300),
+        |explorer, workload| {
+            let mut life = begin(workload)?;
+            for (index, step) in workload.steps.iter().enumerate() {
+                let run = life.run(step).and_then(must_be_done);
+                run.map_err(|what| format!("step {index}, {step:?}: {what}"))?;
+                if let Some(wal) = &life.wal {
+                    life.model
+                        .check_live(wal)
+                        .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+                }
+                explorer
+                    .power_cuts(&life, images)
+                    .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
+                life.model.begin_call();
+                explorer
+                    .kill_then_power_cut(&life, 2)
                     .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
             }
-            explorer
-                .power_cuts(&life, images)
-                .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
-            life.model.begin_call();
-            explorer
-                .kill_then_power_cut(&life, 2)
-                .map_err(|what| format!("after step {index}, {step:?}: {what}"))?;
-        }
-        Ok(())
-    });
+            Ok(())
+        },
+    );
+    assert!(
+        cfg!(debug_assertions) || tally.total() >= 100_000,
+        "{tally}"
+    );
     assert!(
         tally.random > 0 && tally.killed > 0 && tally.interrupted > 0 && tally.continued > 0,
         "{tally}"
@@ -128,7 +148,8 @@ fn power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged() {
 #[test]
 fn power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged() {
     let name = "power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged";
-    let tally = each_workload(name, Scale::Small, count(60, 6), |explorer, workload| {
+    let tally = each_workload(name, Scale::Small, count(150, 20), |explorer, workload| {
+        explorer.exhaustive = if cfg!(debug_assertions) { 6 } else { 10 };
         for index in 0..workload.steps.len() {
             let mut whole = after_steps(workload, index)?;
             whole.run(&workload.steps[index])?;
@@ -156,7 +177,7 @@ fn power_cut_at_every_operation_of_short_workloads_loses_nothing_acknowledged() 
 #[test]
 fn crash_at_every_operation_of_creation_leaves_a_log_that_opens() {
     let name = "crash_at_every_operation_of_creation_leaves_a_log_that_opens";
-    let tally = each_workload(name, Scale::Small, count(8, 1), |explorer, workload| {
+    let tally = each_workload(name, Scale::Small, count(60, 6), |explorer, workload| {
         let whole = begin(workload)?;
         for stop in stops(&whole.disk.operations()) {
             let cut = Cut::Before(stop as u64);
@@ -177,50 +198,37 @@ fn crash_at_every_operation_of_creation_leaves_a_log_that_opens() {
     assert!(tally.total() > 0, "{tally}");
 }
 
-/// A failed sync poisons; what the next process in the same boot sees, it keeps.
-fn fail_a_sync(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
-    let mut life = begin(workload)?;
-    life.faults = Faults::Injected;
-    let op = *explorer.rng.pick(&[
-        Op::MapSync,
-        Op::MapSync,
-        Op::MapSync,
-        Op::FileSync,
-        Op::DirSync,
-    ]);
+/// An operation fails; if it was a sync the log is poisoned. What the next process in the same boot sees, it keeps.
+fn fail_an_operation(
+    explorer: &mut Explorer,
+    workload: &Workload,
+    ops: &[Op],
+) -> Result<(), String> {
+    let op = *explorer.rng.pick(ops);
     let repeat = *explorer.rng.pick(&[Repeat::Once, Repeat::FromThenOn]);
     let nth = explorer.rng.below(6);
+    let place = |what| format!("{op:?} {nth} fails {repeat:?}: {what}");
+    let mut life = begin(workload)?;
+    life.faults = Faults::Injected;
     life.disk.fail_at(When::Nth(op, nth), EIO, repeat);
-    for step in workload
-        .steps
-        .iter()
-        .filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_)))
-    {
-        let place = |what| format!("{op:?} {nth} fails {repeat:?}; {step:?}: {what}");
-        match life.run(step).map_err(place)? {
-            Outcome::Done => {}
-            Outcome::Failed(ErrorKind::Io | ErrorKind::Poisoned) => {
-                stays_poisoned(&mut life).map_err(place)?;
-                break;
-            }
-            other => return Err(place(format!("{other:?}"))),
-        }
-    }
+    run_until_failed(&mut life, workload, op).map_err(place)?;
+    life.wal = None;
     if repeat == Repeat::FromThenOn && explorer.rng.chance(1, 2) {
         // An open on the failing disk is refused, or right.
+        life.open(Expect::Durable).map_err(place)?;
         life.wal = None;
-        life.open(Expect::Durable)?;
     }
-    life.wal = None;
     life.disk.clear_faults();
     life.faults = Faults::None;
     if explorer.rng.chance(1, 3) {
         life.disk = life.disk.kill();
     }
-    must_be_done(life.open(Expect::Durable)?)
-        .map_err(|what| format!("{op:?} {nth} failed {repeat:?}; reopening: {what}"))?;
+    let reopened = life.open(Expect::Durable).and_then(must_be_done);
+    reopened.map_err(|what| place(format!("reopening: {what}")))?;
     if explorer.rng.chance(1, 2) {
-        must_be_done(life.run(&Step::Append { len: 100, tag: 7 })?)?;
+        life.run(&Step::Append { len: 100, tag: 7 })
+            .and_then(must_be_done)
+            .map_err(place)?;
     }
     let before = explorer.tally;
     let cuts = explorer.power_cuts(&life, 12);
@@ -228,11 +236,39 @@ fn fail_a_sync(explorer: &mut Explorer, workload: &Workload) -> Result<(), Strin
         explorer.tally.random + explorer.tally.exhaustive - before.random - before.exhaustive;
     explorer.tally.random = before.random;
     explorer.tally.exhaustive = before.exhaustive;
-    explorer.tally.failed_sync += taken;
-    cuts.map_err(|what| format!("{op:?} {nth} failed {repeat:?}; after reopening: {what}"))
+    explorer.tally.failed += taken;
+    cuts.map_err(|what| place(format!("after reopening: {what}")))
 }
 
-/// Nothing is appended, synced or discarded any more.
+/// Runs the workload up to the first call that fails.
+fn run_until_failed(life: &mut Life, workload: &Workload, op: Op) -> Result<(), String> {
+    for step in calls(workload) {
+        let place = |what| format!("{step:?}: {what}");
+        match life.run(step).map_err(place)? {
+            Outcome::Done => {}
+            Outcome::Failed(ErrorKind::Io | ErrorKind::Poisoned) => {
+                let is_sync = matches!(op, Op::MapSync | Op::FileSync | Op::DirSync);
+                return if is_sync {
+                    stays_poisoned(life).map_err(place)
+                } else {
+                    Ok(())
+                };
+            }
+            other => return Err(place(format!("{other:?}"))),
+        }
+    }
+    Ok(())
+}
+
+/// The steps of a workload without its accidents, which would end the faults.
+fn calls(workload: &Workload) -> impl Iterator<Item = &Step> {
+    workload
+        .steps
+        .iter()
+        .filter(|step| !matches!(step, Step::Kill | Step::PowerCut(_)))
+}
+
+/// Nothing is appended, synced, discarded or closed in order any more.
 fn stays_poisoned(life: &mut Life) -> Result<(), String> {
     let Some(wal) = life.wal.clone() else {
         return Ok(());
@@ -243,6 +279,7 @@ fn stays_poisoned(life: &mut Life) -> Result<(), String> {
         wal.append(b"no").map(drop),
         wal.sync().map(drop),
         wal.append_batch([b"no"]).map(drop),
+        wal.discard_before(wal.end()),
         wal.close(),
     ];
     let kinds = answers.map(|answer| answer.map_err(|error| error.kind()));
@@ -258,8 +295,88 @@ fn stays_poisoned(life: &mut Life) -> Result<(), String> {
 #[test]
 fn failed_sync_poisons_and_what_is_seen_afterwards_is_kept() {
     let name = "failed_sync_poisons_and_what_is_seen_afterwards_is_kept";
-    let tally = each_workload(name, Scale::Large, count(1500, 150), fail_a_sync);
-    assert!(tally.failed_sync > 0, "{tally}");
+    let syncs = [
+        Op::MapSync,
+        Op::MapSync,
+        Op::MapSync,
+        Op::FileSync,
+        Op::DirSync,
+    ];
+    let tally = each_workload(
+        name,
+        Scale::Large,
+        count(12_000, 800),
+        |explorer, workload| fail_an_operation(explorer, workload, &syncs),
+    );
+    assert!(tally.failed > 0, "{tally}");
+}
+
+#[test]
+fn failed_operation_of_any_other_kind_loses_nothing() {
+    let name = "failed_operation_of_any_other_kind_loses_nothing";
+    let ops = [
+        Op::MakeDir,
+        Op::List,
+        Op::Lock,
+        Op::Create,
+        Op::Open,
+        Op::Rename,
+        Op::Remove,
+        Op::FileSystem,
+        Op::Stat,
+        Op::Allocate,
+        Op::Read,
+        Op::Write,
+        Op::Map,
+        Op::Populate,
+    ];
+    let tally = each_workload(
+        name,
+        Scale::Large,
+        count(4000, 300),
+        |explorer, workload| fail_an_operation(explorer, workload, &ops),
+    );
+    assert!(tally.failed > 0, "{tally}");
+}
+
+/// Turns a bit over below what `COOKIE` knows to be durable; nothing may be missing or changed in silence.
+fn damage(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
+    let mut life = after_steps(workload, workload.steps.len())?;
+    life.run(&Step::Drop).and_then(must_be_done)?;
+    let (head, known) = (life.model.head(), life.model.durable);
+    for step in [Step::Append { len: 30, tag: 3 }, Step::Sync] {
+        life.run(&step).and_then(must_be_done)?;
+    }
+    for _ in 0..16 {
+        let segment = u32::try_from(
+            explorer
+                .rng
+                .range(head.segment().into()..u64::from(known.segment()) + 1),
+        )
+        .expect("an id");
+        let end = if segment == known.segment() {
+            known.offset()
+        } else {
+            life.segment_size
+        };
+        let bit = explorer.rng.range(0..8 * end);
+        explorer.tally.damaged += 1;
+        let disk = life.disk.crash_image_choice(&[]);
+        let path = format!("/log/{segment:020}.seg");
+        disk.flip_bit(path.as_ref(), bit)
+            .map_err(|error| format!("{path}: {error}"))?;
+        let mut next = life.beside(disk, explorer.rng.next_u64());
+        next.expect_all_or_an_error()
+            .map_err(|what| format!("bit {bit} of segment {segment}: {what}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn damage_below_the_known_durable_position_is_never_cut_off_in_silence() {
+    let name = "damage_below_the_known_durable_position_is_never_cut_off_in_silence";
+    let tally = each_workload(name, Scale::Large, count(2000, 200), damage);
+    assert!(tally.damaged > 0, "{tally}");
 }
 
 /// How many of so many workloads the explorer finds fault with when the disk lies about `op`.

@@ -25,6 +25,26 @@ pub(crate) enum Expect {
     Published,
 }
 
+/// Why a call did not do what it should.
+pub(crate) enum Trouble {
+    /// It returned an error, which is right if a fault was injected.
+    Call(segwal::Error),
+    /// A promise is broken.
+    Broken(String),
+}
+
+impl From<segwal::Error> for Trouble {
+    fn from(error: segwal::Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(what: String) -> Self {
+        Self::Broken(what)
+    }
+}
+
 /// What a log was told and what it promised.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
@@ -125,7 +145,7 @@ impl Model {
     ///
     /// # Errors
     /// It may not be, and why.
-    pub(crate) fn adopt(&mut self, wal: &Wal, expect: Expect) -> Result<(), String> {
+    pub(crate) fn adopt(&mut self, wal: &Wal, expect: Expect) -> Result<(), Trouble> {
         let got = read(wal)?;
         let first = self.check(wal.head(), &got, expect)?;
         if wal.durable() < self.durable {
@@ -133,16 +153,15 @@ impl Model {
                 "durable went back from {} to {}",
                 self.durable,
                 wal.durable()
-            ));
+            )
+            .into());
         }
         let bounds = [wal.durable(), wal.published(), wal.end()];
         if bounds[0] != bounds[1] || bounds[1] != bounds[2] {
-            return Err(format!(
-                "durable, published, end are {bounds:?} after opening"
-            ));
+            return Err(format!("durable, published, end are {bounds:?} after opening").into());
         }
         if got.last().is_some_and(|last| last.lsn >= wal.durable()) {
-            return Err("a record was exposed that is not durable".to_owned());
+            return Err("a record was exposed that is not durable".to_owned().into());
         }
         self.lost = self.entries.split_off(first + got.len());
         self.durable = wal.durable();
@@ -192,7 +211,7 @@ impl Model {
     /// # Errors
     /// It does not.
     pub(crate) fn check_live(&self, wal: &Wal) -> Result<(), String> {
-        let got = read(wal)?;
+        let got = read(wal).map_err(|error| format!("reading: {error}"))?;
         let first = self.entries.partition_point(|entry| entry.lsn < wal.head());
         if got == self.entries[first..] {
             return Ok(());
@@ -208,13 +227,10 @@ impl Model {
 /// Every record from the head on.
 ///
 /// # Errors
-/// The log does not give them.
-pub(crate) fn read(wal: &Wal) -> Result<Vec<Entry>, String> {
-    let records = wal
-        .records(wal.head())
-        .map_err(|error| format!("records: {error}"))?;
+/// The log's own.
+pub(crate) fn read(wal: &Wal) -> segwal::Result<Vec<Entry>> {
     let copy = |record: segwal::Result<segwal::Record>| {
-        let record = record.map_err(|error| format!("reading a record: {error}"))?;
+        let record = record?;
         Ok(Entry {
             lsn: record.lsn(),
             index: record.index(),
@@ -222,7 +238,7 @@ pub(crate) fn read(wal: &Wal) -> Result<Vec<Entry>, String> {
             payload: record.payload().into(),
         })
     };
-    records.map(copy).collect()
+    wal.records(wal.head())?.map(copy).collect()
 }
 
 fn name(entry: Option<&Entry>) -> String {

@@ -10,7 +10,8 @@ use crate::workload::Step;
 /// A log with segments of 8 KiB that has done these steps.
 fn after(steps: &[Step]) -> Life {
     let mut life = Life::new(SimDisk::new(), Model::new(), 8192, 1);
-    life.open(Expect::Durable).and_then(must_be_done).unwrap();
+    let opened = life.open(Expect::Durable).and_then(must_be_done);
+    opened.unwrap_or_else(|what| panic!("{what}"));
     for step in steps {
         life.run(step)
             .and_then(must_be_done)
@@ -39,7 +40,7 @@ fn open_images(life: &Life) {
 
 #[test]
 fn aborted_frame_does_not_state_that_the_segment_before_it_is_durable() {
-    open_images(&after(&[Step::AppendToTheBrim, Step::Abandon { len: 8 }]));
+    open_images(&after(&[Step::AppendLeaving(0), Step::Abandon { len: 8 }]));
 }
 
 #[test]
@@ -66,4 +67,17 @@ fn durable_head_is_not_stored_over_while_the_other_is_not_durable() {
             .and_then(must_be_done)
             .unwrap_or_else(|what| panic!("image {seed}: {what}"));
     }
+}
+
+#[test]
+fn record_whose_position_is_damaged_is_corrupt_and_not_missing() {
+    let life = after(&[
+        Step::Append { len: 8, tag: 0 },
+        Step::AppendLongest,
+        Step::Close,
+    ]);
+    let disk = life.disk.snapshot();
+    let path = "/log/00000000000000000001.seg";
+    disk.flip_bit(path.as_ref(), 8 * (4096 + 8)).unwrap();
+    life.beside(disk, 2).expect_all_or_an_error().unwrap();
 }

@@ -11,8 +11,8 @@ pub(crate) enum Step {
     },
     /// The longest record that the log takes.
     AppendLongest,
-    /// As long as the rest of the segment, if that is a record at all.
-    AppendToTheBrim,
+    /// So long that this many bytes of the segment are left, if that is a record at all.
+    AppendLeaving(u64),
     Batch(Vec<usize>),
     Publish {
         len: u32,
@@ -76,8 +76,8 @@ pub(crate) fn step(rng: &mut Rng, scale: Scale) -> Step {
             tag,
         },
         34..37 => Step::AppendLongest,
-        37..41 => Step::AppendToTheBrim,
-        41..49 => Step::Batch((0..rng.range(1..5)).map(|_| len(rng, scale) / 3).collect()),
+        37..42 => Step::AppendLeaving(8 * rng.below(12)),
+        42..49 => Step::Batch((0..rng.range(1..5)).map(|_| len(rng, scale) / 3).collect()),
         49..53 => Step::Publish {
             len: len_u32(rng, scale),
             tag,

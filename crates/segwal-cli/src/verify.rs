@@ -111,6 +111,11 @@ fn of_error(error: &segwal::Error) -> Report {
 fn judgement(kind: VerdictKind) -> (Status, &'static str, &'static str) {
     match kind {
         VerdictKind::Clean => (Status::Fine, "clean", "nothing"),
+        VerdictKind::BeingWritten => (
+            Status::Fine,
+            "being written",
+            "nothing: what was checked is valid; verify again when nobody writes to be sure of the end",
+        ),
         VerdictKind::TornTail => (
             Status::TornTail,
             "torn tail",

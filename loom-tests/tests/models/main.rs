@@ -14,4 +14,5 @@ mod recycle;
 mod reserve;
 mod rotate;
 mod space;
+mod stop;
 mod window;

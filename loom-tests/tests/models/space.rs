@@ -27,7 +27,7 @@ const OVERRUN: Model = Model {
                 let refused = world.append_within(&mut seat, 2, Patience::None);
                 let Err(error) = refused else { return };
                 assert_eq!(error.kind(), ErrorKind::NoSpace);
-                reached.mark(if (world.core.end() < world.core.tail()) {
+                reached.mark(if world.core.end() < world.core.tail() {
                     "over-run"
                 } else {
                     "refused before adding"
@@ -43,7 +43,7 @@ const OVERRUN: Model = Model {
             let bound = world.core.frontier();
             assert!(is_boundary(world, bound), "{bound} is no boundary");
             world.assert_filled(bound);
-            (world.core.end() < world.core.tail()) && bound == at(1, world.first() + 2)
+            world.core.end() < world.core.tail() && bound == at(1, world.first() + 2)
         });
         for writer in writers {
             writer.join().unwrap();

@@ -317,6 +317,18 @@ mod tests {
     }
 
     #[test]
+    fn storing_the_same_bytes_makes_a_page_dirty_again_after_a_failed_sync() {
+        let mut file = FileImage::durable(&[0; 2 * PAGE_SIZE]);
+        file.write(0, b"lost");
+        file.write(PAGE_SIZE, b"lost as well");
+        file.sync_pages(&(0..2 * PAGE_SIZE), Written::Stranded);
+        file.write(0, b"lost");
+        file.sync(Written::Yes);
+        assert_eq!(&after(&file, &[])[..4], b"lost");
+        assert_eq!(after(&file, &[])[PAGE_SIZE..][..4], [0; 4]);
+    }
+
+    #[test]
     fn cut_bytes_read_as_zero_and_may_come_back() {
         let mut file = FileImage::durable(&[1; 600]);
         file.resize(100);

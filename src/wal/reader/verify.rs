@@ -1,13 +1,13 @@
 //! [`Verdict`]: every frame checked, and the end judged by the same table as recovery's.
 
-use crate::error::{Error, ErrorKind, Place};
+use crate::error::{Error, ErrorKind};
 use crate::lsn::Lsn;
 
 use super::WalReader;
 use crate::wal::recover::{ChainFound, Depth, Refusal, Walk, follow};
 
-/// A writer that outruns so many looks does not exist; a limit all the same.
-const MAX_LOOKS: u32 = 100;
+/// So often a judgement against the log is looked at again.
+const LOOKS: usize = 8;
 
 /// What a verification found, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +15,10 @@ const MAX_LOOKS: u32 = 100;
 pub enum VerdictKind {
     /// Everything is valid.
     Clean,
-    /// What stands behind the end was never known to be durable; the next writing open cuts it off. In a log that is being
-    /// written it may be a record in the making.
+    /// What stands behind the end was never known to be durable; the next writing open cuts it off.
     TornTail,
+    /// The end moved whenever it was looked at: somebody writes the log. What was checked is valid.
+    BeingWritten,
     /// The log is damaged below what is known to be durable.
     Corrupt,
     /// The log could not be read.
@@ -39,7 +40,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The row of the decision table in `docs/format.md`.
+    /// The row of the decision table in `docs/durability.md`.
     pub fn row(&self) -> char {
         self.row
     }
@@ -84,8 +85,13 @@ impl Verdict {
         self.problem.as_ref()
     }
 
-    fn problem_place(&self) -> Option<(char, &Place)> {
-        Some((self.row, self.problem.as_ref()?.place()))
+    /// What a second look must come to as well.
+    fn place(&self) -> (char, Option<Lsn>) {
+        let problem = self.problem.as_ref();
+        let at = self
+            .end
+            .or_else(|| problem.and_then(|problem| problem.place().lsn));
+        (self.row, at)
     }
 
     fn accepted(chain: &ChainFound) -> Self {
@@ -126,25 +132,26 @@ impl Verdict {
 }
 
 impl WalReader {
-    /// Checks every frame of every segment from the head on, and judges the end. Changes nothing.
-    /// What is wrong with the log, or keeps it from being read, is in the verdict.
+    /// Checks every frame of every segment from the head on, and judges the end. Changes nothing. What is wrong with the
+    /// log, or keeps it from being read, is in the verdict.
     ///
-    /// A log that is being written may be judged by a place that was written, or discarded, behind the reader's back: it
-    /// is refused only when a second look finds the same.
+    /// Beside a writer the end moves while it is looked at; a judgement against the log counts only if a second look comes
+    /// to the same one at the same place. If none does, the log [is being written](VerdictKind::BeingWritten).
     pub fn verify(&self) -> Verdict {
-        let mut verdict = self.look();
-        for _ in 0..MAX_LOOKS {
-            if verdict.problem.is_none() {
-                break;
+        let mut before = self.look();
+        for _ in 0..LOOKS {
+            if before.kind == VerdictKind::Clean {
+                return before;
             }
             let again = self.look();
-            let same = again.problem_place() == verdict.problem_place();
-            verdict = again;
-            if same {
-                break;
+            if again.place() == before.place() {
+                return again;
             }
+            before = again;
         }
-        verdict
+        before.kind = VerdictKind::BeingWritten;
+        before.problem = None;
+        before
     }
 
     fn look(&self) -> Verdict {

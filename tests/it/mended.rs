@@ -1,0 +1,138 @@
+//! Faults that were found and mended: each test is named after its fault.
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+
+use segwal::fault::{Op, Repeat, SimDisk, When};
+use segwal::{ErrorKind, WalOptions};
+use testkit::TempDir;
+
+use crate::scene::{LIMIT, small};
+
+/// `COOKIE` is made durable before the first segment, so its want is a loss. Opening once took it for an unfinished
+/// creation, and made the log anew over its records.
+#[test]
+fn a_missing_cookie_beside_the_first_segment_is_no_unfinished_creation() {
+    let dir = TempDir::in_memory();
+    let wal = small().open(dir.path()).unwrap();
+    wal.append(b"acknowledged").unwrap();
+    wal.close().unwrap();
+    drop(wal);
+    fs::remove_file(dir.join("COOKIE")).unwrap();
+    for name in ["00000000000000000002.seg", "00000000000000000003.seg"] {
+        drop(fs::remove_file(dir.join(name)));
+    }
+    let first = dir.join("00000000000000000001.seg");
+    let before = fs::read(&first).unwrap();
+    let error = small().open(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(fs::read(&first).unwrap(), before);
+}
+
+/// A `COOKIE` as creation first writes it, put back over a log with records, once let opening make the log anew.
+#[test]
+fn a_cookie_of_an_unfinished_creation_beside_records_is_refused() {
+    let newborn = (0..200).find_map(cookie_when_creation_dies_at).unwrap();
+    let disk = SimDisk::new();
+    let wal = tiny().open_on(&disk, "/log", SEED).unwrap();
+    let lsn = wal.append(b"acknowledged").unwrap();
+    wal.sync_to(lsn).unwrap();
+    drop(wal);
+    let first = disk
+        .read_file(Path::new("/log/00000000000000000001.seg"))
+        .unwrap();
+    disk.write_file(Path::new("/log/COOKIE"), &newborn).unwrap();
+    disk.remove_file(Path::new("/log/00000000000000000002.seg"))
+        .unwrap();
+    let error = tiny().open_on(&disk, "/log", SEED).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(
+        disk.read_file(Path::new("/log/00000000000000000001.seg"))
+            .unwrap(),
+        first
+    );
+}
+
+/// The same seed draws the same identity.
+const SEED: u64 = 7;
+
+fn tiny() -> WalOptions {
+    let mut options = WalOptions::new();
+    options.segment_size(8 << 10).preallocate_segments(1);
+    options
+}
+
+/// `COOKIE`, if a creation that dies at operation `index` leaves one and no segment.
+fn cookie_when_creation_dies_at(index: u64) -> Option<Vec<u8>> {
+    let disk = SimDisk::new();
+    disk.power_off_at(When::Index(index));
+    tiny().open_on(&disk, "/log", SEED).err()?;
+    let disk = disk.kill();
+    let names = disk.names(Path::new("/log")).ok()?;
+    let has = |wanted: &str| names.iter().any(|name| name.to_str() == Some(wanted));
+    (has("COOKIE") && !has("00000000000000000001.seg"))
+        .then(|| disk.read_file(Path::new("/log/COOKIE")).unwrap())
+}
+
+/// Closing makes durable what callbacks wait for, and once told them `Closed` all the same.
+#[test]
+fn a_callback_whose_record_closing_made_durable_is_told_so() {
+    for _ in 0..20 {
+        let dir = TempDir::in_memory();
+        let wal = small().open(dir.path()).unwrap();
+        let lsn = wal.append(b"in flight").unwrap();
+        let (sender, receiver) = mpsc::channel();
+        wal.on_durable(lsn, move |result| sender.send(result).unwrap())
+            .unwrap();
+        wal.close().unwrap();
+        receiver.recv_timeout(LIMIT).unwrap().unwrap();
+    }
+}
+
+/// A callback for a record behind one that was still being written once blocked the thread that serves all of them.
+#[test]
+fn a_callback_behind_a_hole_does_not_hold_up_one_before_it() {
+    let dir = TempDir::in_memory();
+    let wal = small().open(dir.path()).unwrap();
+    let before = wal.append(b"before").unwrap();
+    let (reserved, is_reserved) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let holder = wal.clone();
+        scope.spawn(move || {
+            let mut appender = holder.appender().unwrap();
+            let reservation = appender.reserve(8).unwrap();
+            reserved.send(()).unwrap();
+            assert!(released.recv().is_err(), "only the end of the test lets go");
+            reservation.publish();
+        });
+        is_reserved.recv().unwrap();
+        let behind = wal.append(b"behind").unwrap();
+        let (sender, receiver) = mpsc::channel();
+        for (lsn, name) in [(behind, "behind"), (before, "before")] {
+            let sender = sender.clone();
+            wal.on_durable(lsn, move |result| sender.send((name, result)).unwrap())
+                .unwrap();
+        }
+        let (name, result) = receiver.recv_timeout(LIMIT).unwrap();
+        assert_eq!(name, "before");
+        result.unwrap();
+        drop(release);
+        let (name, result) = receiver.recv_timeout(LIMIT).unwrap();
+        assert_eq!(name, "behind");
+        result.unwrap();
+    });
+}
+
+/// A directory that could not be synced for want of space was once tried again, under a name that may have changed.
+#[test]
+fn a_failed_sync_of_the_directory_poisons_even_for_want_of_space() {
+    let disk = SimDisk::new();
+    let wal = tiny().open_on(&disk, "/log", SEED).unwrap();
+    disk.fail_at(When::Nth(Op::DirSync, 0), 28, Repeat::Once);
+    let failed = (0..100).find_map(|_| wal.append(&[1; 1000]).err()).unwrap();
+    assert_eq!(failed.kind(), ErrorKind::Poisoned, "{failed}");
+    assert_eq!(failed.os_error(), Some(28));
+}
