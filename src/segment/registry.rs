@@ -74,6 +74,11 @@ impl Registry {
         );
     }
 
+    /// The lowest segment that holds records.
+    pub(crate) fn lowest(&self) -> Option<u32> {
+        self.entries.lock().keys().next().copied()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.entries.lock().len()
     }

@@ -96,9 +96,11 @@ impl Shelf {
         self.push_ready(ready);
     }
 
-    /// Takes files whose records are discarded; the head beyond them is durable (H3).
-    pub(crate) fn retire(&self, retired: Vec<Retired>) {
-        self.pinned.lock().extend(retired);
+    /// Takes the files below segment `id` out of `registry`: their records are discarded, and the head beyond them is
+    /// durable (H3). Under the lock, so that a count of files misses none on its way.
+    pub(crate) fn retire_below(&self, id: u32, registry: &Registry) {
+        let mut pinned = self.pinned.lock();
+        pinned.extend(registry.take_below(id));
     }
 
     /// Puts a file of an earlier life, found at open, up for reuse (H3).
@@ -152,7 +154,7 @@ impl Shelf {
         } else {
             if self
                 .max_segments
-                .is_some_and(|max| self.file_count(registry) >= max)
+                .is_some_and(|max| self.file_count(registry, id) >= max)
             {
                 return Ok(Preparation::AtLimit);
             }
@@ -171,9 +173,13 @@ impl Shelf {
         debug_assert!(!full, "the ready queue overflowed");
     }
 
-    fn file_count(&self, registry: &Registry) -> u64 {
-        (registry.count() + self.ready.len() + self.reusable.len() + self.pinned.lock().len())
-            as u64
+    /// The files of the log while segment `id` is to be prepared.
+    ///
+    /// Ids are contiguous from the lowest one that holds records up to `id` (H1), so a segment on its way from the shelf to
+    /// the registry is counted too; the lowest is read before what was taken from below it.
+    fn file_count(&self, registry: &Registry, id: u32) -> u64 {
+        let held = id - registry.lowest().unwrap_or(id).min(id);
+        u64::from(held) + (self.reusable.len() + self.pinned.lock().len()) as u64
     }
 
     /// Removes files beyond the `kept` that wait for reuse.

@@ -79,7 +79,7 @@ impl Shared {
         // Release: pairs with `head`.
         self.head.store(lsn.to_word(), Ordering::Release);
         if crosses {
-            self.shelf.retire(self.registry.take_below(lsn.segment()));
+            self.shelf.retire_below(lsn.segment(), &self.registry);
             self.request(Request::Prepare);
         }
         Ok(())

@@ -282,7 +282,9 @@ fn a_lost_directory_poisons_and_is_reported_once() {
     wal.on_error(move |error| sender.send(error.kind()).unwrap())
         .unwrap();
     let lsn = wal.append(b"kept").unwrap();
-    std::fs::remove_dir_all(dir.join("log")).unwrap();
+    // Until the background has no file half made in it.
+    let gone = wait_until(LIMIT, || std::fs::remove_dir_all(dir.join("log")).is_ok());
+    assert!(gone);
     let ended = wait_until(LIMIT, || match wal.append(&[0; 3000]) {
         Ok(_) => false,
         Err(error) => {
