@@ -10,6 +10,8 @@
 //! Dropping the last clone does the same without sync and mark: what was published survives the process, and the next
 //! open finds it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Host;
 use crate::lsn::Lsn;
@@ -39,7 +41,9 @@ impl Wal {
                 "this thread holds a reservation of this log",
             ));
         }
-        let _closing = self.handle.closing.lock();
+        let Some(_closing) = self.handle.closing.begin() else {
+            return Err(self.await_other_closer());
+        };
         let deadline_ns = clock::now_ns().saturating_add(PATIENCE_NS);
         let synced = shared.check().and_then(|()| self.sync_finally(deadline_ns));
         let closed = match &synced {
@@ -54,6 +58,17 @@ impl Wal {
         idle?;
         drop(self.handle.lock.lock().take());
         synced.and(marked)
+    }
+
+    /// Somebody else closes the log. Unless that one waits for this very thread, return when it is done.
+    fn await_other_closer(&self) -> Error {
+        let mut turn = 0;
+        while !self.handle.closing.is_done() && !self.shared().hooks.runs_here() {
+            OsHost.pause(turn);
+            turn += 1;
+        }
+        let cause = self.shared().ending.cause();
+        cause.unwrap_or_else(|| Error::new(ErrorKind::Closed, "the log is being closed"))
     }
 
     /// A last sync: it waits for writers as long as they are given, and for the disk as long as it takes.
@@ -109,6 +124,43 @@ impl Wal {
             shared.cookie.store_clean(end);
         }
         shared.cookie.sync()
+    }
+}
+
+/// Whether somebody closes the log, or has.
+///
+/// # Memory orderings
+/// `begin` (`AcqRel`) lets one caller through. The drop of its [`Turn`] (Release) → `is_done` (Acquire): all that closing did.
+#[derive(Debug, Default)]
+pub(super) struct Closing(AtomicU32);
+
+const BEGUN: u32 = 1;
+const DONE: u32 = 2;
+
+/// Held by the one that closes.
+#[derive(Debug)]
+struct Turn<'a>(&'a Closing);
+
+impl Closing {
+    /// `None` for everybody but the first.
+    fn begin(&self) -> Option<Turn<'_>> {
+        // AcqRel: pairs with itself; Relaxed: who comes second looks at `is_done`.
+        let first = self
+            .0
+            .compare_exchange(0, BEGUN, Ordering::AcqRel, Ordering::Relaxed);
+        first.is_ok().then_some(Turn(self))
+    }
+
+    fn is_done(&self) -> bool {
+        // Acquire: pairs with the drop of `Turn`.
+        self.0.load(Ordering::Acquire) == DONE
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with `is_done`.
+        self.0.0.store(DONE, Ordering::Release);
     }
 }
 

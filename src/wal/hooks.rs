@@ -9,7 +9,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
@@ -39,6 +39,7 @@ struct Queue {
     jobs: Mutex<VecDeque<Job>>,
     word: AtomicU32,
     stop: Mutex<bool>,
+    runner: Mutex<Option<ThreadId>>,
 }
 
 impl fmt::Debug for Hooks {
@@ -123,14 +124,17 @@ impl Hooks {
         Ok(())
     }
 
+    /// Whether the calling thread is the one that runs callbacks.
+    pub(crate) fn runs_here(&self) -> bool {
+        *self.queue.runner.lock() == Some(std::thread::current().id())
+    }
+
     /// Ends the thread after what is queued. Not waited for by a callback that closes the log.
     pub(crate) fn join(&self) {
         *self.queue.stop.lock() = true;
         self.queue.announce();
         let thread = self.thread.lock().take();
-        if let Some(thread) =
-            thread.filter(|thread| thread.thread().id() != std::thread::current().id())
-        {
+        if let Some(thread) = thread.filter(|_| !self.runs_here()) {
             drop(thread.join());
         }
     }
@@ -149,6 +153,7 @@ impl Queue {
     }
 
     fn run(&self) {
+        *self.runner.lock() = Some(std::thread::current().id());
         loop {
             // Acquire: pairs with `announce`; read before looking, so that nothing is missed.
             let seen = self.word.load(Ordering::Acquire);

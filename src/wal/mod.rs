@@ -76,8 +76,8 @@ pub struct Wal {
 struct Handle {
     shared: Arc<Shared>,
     lock: crate::sync::Mutex<Option<Box<dyn crate::sys::Lock>>>,
-    /// Held while the log is closed, so that a second caller finds it closed and not half so.
-    closing: crate::sync::Mutex<()>,
+    /// A second caller of `close` finds the log closed, and not half so.
+    closing: close::Closing,
 }
 
 impl fmt::Debug for Wal {

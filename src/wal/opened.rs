@@ -13,6 +13,7 @@ use crate::stats::Counters;
 use crate::sync::{CachePadded, Mutex};
 use crate::sys::{Lock, fork};
 
+use super::close::Closing;
 use super::hooks::Hooks;
 use super::recover::Room as Remaining;
 use super::recovery::Recovery;
@@ -82,7 +83,7 @@ impl Opened {
         let handle = Handle {
             shared: Arc::clone(&shared),
             lock: Mutex::new(Some(lock)),
-            closing: Mutex::new(()),
+            closing: Closing::default(),
         };
         let wal = Wal {
             handle: Arc::new(handle),

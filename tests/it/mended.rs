@@ -136,3 +136,21 @@ fn a_failed_sync_of_the_directory_poisons_even_for_want_of_space() {
     assert_eq!(failed.kind(), ErrorKind::Poisoned, "{failed}");
     assert_eq!(failed.os_error(), Some(28));
 }
+
+/// A callback that closed the log while another thread did once waited for that one, which waited for the callback.
+#[test]
+fn a_callback_that_closes_beside_another_closer_ends() {
+    for _ in 0..50 {
+        let dir = TempDir::in_memory();
+        let wal = small().open(dir.path()).unwrap();
+        let lsn = wal.append(b"in flight").unwrap();
+        let inner = wal.clone();
+        let (sender, receiver) = mpsc::channel();
+        wal.on_durable(lsn, move |_| sender.send(inner.close()).unwrap())
+            .unwrap();
+        let results = [wal.close(), receiver.recv_timeout(LIMIT).unwrap()];
+        let closed = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!(closed, 1, "one of the two closed the log: {results:?}");
+        small().open(dir.path()).unwrap();
+    }
+}
