@@ -14,6 +14,7 @@
 //! | `name`, `directory` | what the files are called, and where they lie |
 //! | `bytes` | the bridge from claims to mapped memory; the only `unsafe` here |
 //! | `active` | a segment that frames are written to and read from |
+//! | `flush` | how its frames become durable |
 //! | `salts` | which salt rules which part of it |
 //! | `prepare`, `shelf` | making segments ready; the ready and the recycle queue |
 //! | `registry` | the segments that hold records, and who reads them |
@@ -25,6 +26,7 @@ mod active;
 mod bytes;
 mod cookie;
 mod directory;
+mod flush;
 mod name;
 mod prefault;
 mod prepare;
@@ -37,6 +39,7 @@ pub(crate) use active::{FrameFields, Segment};
 pub(crate) use bytes::{Exclusive, Held};
 pub(crate) use cookie::CookieFile;
 pub(crate) use directory::Directory;
+pub(crate) use flush::{Flush, MsyncRange};
 pub(crate) use name::{COOKIE, LOCK, MANIFEST, Name, segment as segment_name};
 pub(crate) use prefault::{Prefaulter, Tick};
 pub(crate) use prepare::Mold;

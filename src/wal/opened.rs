@@ -8,7 +8,7 @@ use crate::format::{FIRST_FRAME, Manifest};
 use crate::log::{Core, Ending, Gate, GatherLimits, Room, Shape};
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::{WalOptions, record_capacity};
-use crate::segment::{CookieFile, Directory, Registry, Segment, Shelf};
+use crate::segment::{CookieFile, Directory, MsyncRange, Registry, Segment, Shelf};
 use crate::stats::Counters;
 use crate::sync::{CachePadded, Mutex};
 use crate::sys::{Lock, fork};
@@ -69,6 +69,7 @@ impl Opened {
             shelf: self.shelf,
             registry: self.registry,
             cookie: self.cookie,
+            flush: Box::new(MsyncRange),
             head: AtomicU64::new(self.head.to_word()),
             discarding: Mutex::new(()),
             counters,

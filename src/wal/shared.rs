@@ -14,7 +14,7 @@ use crate::log::{
 };
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::{OnFull, WalOptions};
-use crate::segment::{CookieFile, Directory, Preparation, Registry, Segment, Shelf};
+use crate::segment::{CookieFile, Directory, Flush, Preparation, Registry, Segment, Shelf};
 use crate::stats::Counters;
 use crate::sync::{AtomicU32, CachePadded, Mutex};
 use crate::sys::thread::{rest_ns, spin, yield_now};
@@ -43,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) shelf: Shelf,
     pub(crate) registry: Registry,
     pub(crate) cookie: CookieFile,
+    pub(crate) flush: Box<dyn Flush>,
     pub(crate) head: AtomicU64,
     /// Held while the head moves.
     pub(crate) discarding: Mutex<()>,
@@ -254,7 +255,7 @@ impl Shared {
             self.seal(id)?.offset()
         };
         self.counters.synced_bytes.add(end - start);
-        segment.sync(start..end).map_err(|error| {
+        self.flush.flush(&segment, start..end).map_err(|error| {
             Error::io("msync failed", &self.shelf.path(id), error)
                 .at_segment(id)
                 .at_offset(start)
