@@ -9,7 +9,7 @@ use segwal::fault::{Op, Repeat, SimDisk, When};
 use segwal::{ErrorKind, WalOptions};
 use testkit::TempDir;
 
-use crate::scene::{LIMIT, small};
+use crate::scene::{LIMIT, small, within};
 
 /// `COOKIE` is made durable before the first segment, so its want is a loss. Opening once took it for an unfinished
 /// creation, and made the log anew over its records.
@@ -115,6 +115,8 @@ fn a_callback_behind_a_hole_does_not_hold_up_one_before_it() {
             let sender = sender.clone();
             wal.on_durable(lsn, move |result| sender.send((name, result)).unwrap())
                 .unwrap();
+            // Time for the thread that serves callbacks to take the first up alone.
+            (0..20_000).for_each(|_| thread::yield_now());
         }
         let (name, result) = receiver.recv_timeout(LIMIT).unwrap();
         assert_eq!(name, "before");
@@ -140,15 +142,23 @@ fn a_failed_sync_of_the_directory_poisons_even_for_want_of_space() {
 /// A callback that closed the log while another thread did once waited for that one, which waited for the callback.
 #[test]
 fn a_callback_that_closes_beside_another_closer_ends() {
-    for _ in 0..50 {
+    for _ in 0..5 {
         let dir = TempDir::in_memory();
         let wal = small().open(dir.path()).unwrap();
         let lsn = wal.append(b"in flight").unwrap();
         let inner = wal.clone();
+        let (begun, has_begun) = mpsc::channel();
         let (sender, receiver) = mpsc::channel();
-        wal.on_durable(lsn, move |_| sender.send(inner.close()).unwrap())
-            .unwrap();
-        let results = [wal.close(), receiver.recv_timeout(LIMIT).unwrap()];
+        wal.on_durable(lsn, move |_| {
+            begun.send(()).unwrap();
+            // Time for the other one to come first.
+            (0..20_000).for_each(|_| thread::yield_now());
+            sender.send(inner.close()).unwrap();
+        })
+        .unwrap();
+        has_begun.recv_timeout(LIMIT).unwrap();
+        let outer = within(move || wal.close());
+        let results = [outer, receiver.recv_timeout(LIMIT).unwrap()];
         let closed = results.iter().filter(|result| result.is_ok()).count();
         assert_eq!(closed, 1, "one of the two closed the log: {results:?}");
         small().open(dir.path()).unwrap();
