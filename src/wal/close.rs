@@ -148,7 +148,8 @@ impl Closing {
         let first = self
             .0
             .compare_exchange(0, BEGUN, Ordering::AcqRel, Ordering::Relaxed);
-        first.is_ok().then_some(Turn(self))
+        // Not `then_some`: a turn that is made is also dropped.
+        first.is_ok().then(|| Turn(self))
     }
 
     fn is_done(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use segwal::fault::{Op, Repeat, SimDisk, When};
@@ -162,5 +162,27 @@ fn a_callback_that_closes_beside_another_closer_ends() {
         let closed = results.iter().filter(|result| result.is_ok()).count();
         assert_eq!(closed, 1, "one of the two closed the log: {results:?}");
         small().open(dir.path()).unwrap();
+    }
+}
+
+/// The second of two threads that close at once returned while the first still held the lock.
+#[test]
+fn a_second_closer_returns_when_the_log_is_closed() {
+    for _ in 0..50 {
+        let dir = TempDir::in_memory();
+        let wal = small().open(dir.path()).unwrap();
+        wal.append(b"to be synced").unwrap();
+        let barrier = Barrier::new(2);
+        let close = || {
+            barrier.wait();
+            let result = wal.close();
+            // Only who came second opens, so that the two do not get in each other's way.
+            result.inspect_err(|_| drop(small().open(dir.path()).unwrap()))
+        };
+        let results = thread::scope(|scope| {
+            let other = scope.spawn(close);
+            [close(), other.join().unwrap()]
+        });
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     }
 }
