@@ -32,6 +32,9 @@ use super::{Segment, name};
 /// More segments than this are never kept ready or waiting for reuse.
 const QUEUE_SIZE: usize = 64;
 
+/// Room for what an earlier process left: as many as it kept ready, and as many as it had activated and never synced.
+const READY_SIZE: usize = 2 * QUEUE_SIZE;
+
 /// What came of preparing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Preparation {
@@ -64,7 +67,7 @@ impl Shelf {
         Self {
             max_segments: max_wal_bytes.map(|bytes| bytes / mold.size),
             mold,
-            ready: ArrayQueue::new(QUEUE_SIZE),
+            ready: ArrayQueue::new(READY_SIZE),
             reusable: ArrayQueue::new(QUEUE_SIZE),
             pinned: Mutex::new(Vec::new()),
             surplus: Mutex::new(Vec::new()),
@@ -84,7 +87,12 @@ impl Shelf {
         self.pinned.lock().len()
     }
 
-    /// Puts a segment that an earlier process made ready onto the shelf.
+    /// Whether no more segments can be adopted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ready.is_full()
+    }
+
+    /// Puts a segment that an earlier process made ready onto the shelf, which is not full.
     pub(crate) fn adopt(&self, ready: Ready) {
         let mut next_id = self.next_id.lock();
         debug_assert_eq!(

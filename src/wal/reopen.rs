@@ -136,7 +136,8 @@ fn reclaim(
         .into_iter()
         .flatten()
     {
-        if Some(*id) != next {
+        // Ids are contiguous: what lies behind a gap, or beyond what the shelf holds, is of no use.
+        if Some(*id) != next || shelf.is_full() {
             directory.remove(&segment_name(*id))?;
             reclaimed.push(directory.segment(*id));
             continue;
