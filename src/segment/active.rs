@@ -9,7 +9,7 @@ use crate::format::{
 };
 use crate::log::{Body, Published, Span};
 use crate::lsn::{GRAIN, Lsn};
-use crate::sys::Populated;
+use crate::sys::{FileId, Populated};
 
 use super::bytes::Frames;
 use super::salts::Salts;
@@ -95,6 +95,11 @@ impl Segment {
 
     pub(super) fn frames(&self) -> &Frames {
         &self.frames
+    }
+
+    /// The file that was mapped.
+    pub(crate) fn file(&self) -> FileId {
+        self.frames.file()
     }
 
     /// Writes a whole frame into the span. `checksum` sums the parts in order.

@@ -25,52 +25,68 @@ use std::sync::Arc;
 use crate::format::FIRST_FRAME;
 use crate::log::{PinGuard, Published, Span};
 use crate::lsn::GRAIN;
-use crate::sys::Mapping;
+use crate::sys::{DiskFile, FileId, Mapping};
 
 use super::Segment;
 
 /// Mapped bytes that nobody else stores into or reads.
 #[derive(Debug)]
-pub(crate) struct Exclusive(Arc<Mapping>);
+pub(crate) struct Exclusive {
+    mapping: Arc<Mapping>,
+    file: FileId,
+}
 
 impl Exclusive {
-    /// A mapping that was just made of a file that nobody else has mapped.
-    pub(crate) fn fresh(mapping: Mapping) -> Self {
-        Self(Arc::new(mapping))
+    /// Maps the first `size` bytes of a file that nobody else has mapped.
+    pub(crate) fn map(file: &dyn DiskFile, size: u64) -> io::Result<Self> {
+        let mapping = file.map(usize_of(size))?;
+        Ok(Self {
+            mapping: Arc::new(mapping),
+            file: file.id()?,
+        })
     }
 
     /// The mapping of a segment that left the registry and that no reader holds; the caller has taken its pin.
     pub(super) fn of_retired(frames: &Frames) -> Self {
-        Self(Arc::clone(&frames.0))
+        Self {
+            mapping: Arc::clone(&frames.mapping),
+            file: frames.file,
+        }
     }
 
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {
-        &self.0
+        &self.mapping
     }
 
     /// Stores `bytes` at `offset`.
     pub(crate) fn store(&mut self, offset: usize, bytes: &[u8]) {
         // SAFETY: nobody else accesses the mapping (B1), and this takes it mutably.
-        unsafe { self.0.store(offset, bytes) }
+        unsafe { self.mapping.store(offset, bytes) }
     }
 
     /// Stores what `range` holds over itself, so that its pages are written to the device by the next sync whatever the
     /// page cache believes.
     pub(crate) fn store_again(&mut self, range: Range<usize>) {
         // SAFETY: nobody stores while this is borrowed (B1); the copy ends the borrow.
-        let bytes = unsafe { self.0.bytes(range.clone()) }.to_vec();
+        let bytes = unsafe { self.mapping.bytes(range.clone()) }.to_vec();
         self.store(range.start, &bytes);
     }
 
     /// Gives exclusivity up: from now on claims decide who stores.
     pub(crate) fn share(self) -> Frames {
-        Frames(self.0)
+        Frames {
+            mapping: self.mapping,
+            file: self.file,
+        }
     }
 }
 
 /// The frames of one segment.
 #[derive(Debug)]
-pub(crate) struct Frames(Arc<Mapping>);
+pub(crate) struct Frames {
+    mapping: Arc<Mapping>,
+    file: FileId,
+}
 
 impl Frames {
     /// Stores `bytes` at `at` bytes into the span.
@@ -81,23 +97,28 @@ impl Frames {
     pub(super) fn fill(&self, span: &mut Span, at: usize, bytes: &[u8]) {
         let base = check(span, at, bytes.len());
         // SAFETY: the bytes lie within the span, which is borrowed mutably (B2).
-        unsafe { self.0.store(base + at, bytes) }
+        unsafe { self.mapping.store(base + at, bytes) }
     }
 
     /// What the span holds from `range` on, as far as its owner has filled it.
     pub(super) fn filled<'a>(&'a self, span: &'a mut Span, range: Range<usize>) -> &'a [u8] {
         let base = check(span, range.start, range.len());
         // SAFETY: the bytes lie within the span, which stays borrowed as long as they are (B2).
-        unsafe { self.0.bytes(base + range.start..base + range.end) }
+        unsafe { self.mapping.bytes(base + range.start..base + range.end) }
     }
 
     /// Makes the pages that the range touches durable.
     pub(super) fn sync(&self, range: Range<u64>) -> io::Result<()> {
-        self.0.sync(usize_of(range.start)..usize_of(range.end))
+        self.mapping
+            .sync(usize_of(range.start)..usize_of(range.end))
+    }
+
+    pub(super) fn file(&self) -> FileId {
+        self.file
     }
 
     pub(super) fn mapping(&self) -> &Arc<Mapping> {
-        &self.0
+        &self.mapping
     }
 }
 
@@ -141,7 +162,7 @@ impl Held {
         Some(unsafe {
             self.segment
                 .frames()
-                .0
+                .mapping
                 .bytes(usize_of(range.start)..usize_of(range.end))
         })
     }

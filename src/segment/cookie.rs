@@ -96,10 +96,8 @@ impl CookieFile {
         let path = directory.file(name::COOKIE);
         let file = directory.open(name::COOKIE, Access::Write)?;
         let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
-        let mapping = file
-            .map(size)
+        let bytes = Exclusive::map(&*file, COOKIE_SIZE)
             .map_err(|error| Error::io("cannot map COOKIE", &path, error))?;
-        let bytes = Exclusive::fresh(mapping);
         let generation = |slot: Option<Slot>| slot.map_or(0, |slot| slot.generation);
         let mut state = State {
             uuid,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::format::{Prepared, Salt, Uuid, encode_block};
-use crate::sys::{Access, Mapping, Populated, Random};
+use crate::sys::{Access, DiskFile, Mapping, Populated, Random};
 
 use super::bytes::Exclusive;
 use super::registry::Reusable;
@@ -59,8 +59,8 @@ impl Mold {
         }
     }
 
-    fn size(&self) -> usize {
-        usize::try_from(self.size).unwrap_or(usize::MAX)
+    fn map(&self, file: &dyn DiskFile, id: u32) -> Result<Exclusive> {
+        Exclusive::map(file, self.size).map_err(self.failed("cannot map a segment", id))
     }
 
     fn failed(&self, what: &'static str, id: u32) -> impl FnOnce(io::Error) -> Error {
@@ -87,10 +87,7 @@ impl Mold {
             .map_err(self.failed("cannot create a segment", id))?;
         file.allocate(self.size)
             .map_err(self.failed("cannot allocate a segment", id))?;
-        let mapping = file
-            .map(self.size())
-            .map_err(self.failed("cannot map a segment", id))?;
-        let mut bytes = Exclusive::fresh(mapping);
+        let mut bytes = self.map(&*file, id)?;
         write_every_page(&mut bytes).map_err(self.failed("cannot fill a segment", id))?;
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
@@ -121,10 +118,7 @@ impl Mold {
 
     fn map_existing(&self, id: u32) -> Result<Exclusive> {
         let file = self.directory.open(&name::segment(id), Access::Write)?;
-        let mapping = file
-            .map(self.size())
-            .map_err(self.failed("cannot map a segment", id))?;
-        Ok(Exclusive::fresh(mapping))
+        self.map(&*file, id)
     }
 
     /// Takes a segment that an earlier process made ready and never activated: its name and bytes need not be durable.
@@ -132,19 +126,14 @@ impl Mold {
         let file = self.directory.open(&name::segment(id), Access::Write)?;
         file.sync()
             .map_err(self.failed("cannot make a ready segment durable", id))?;
-        let mapping = file
-            .map(self.size())
-            .map_err(self.failed("cannot map a segment", id))?;
-        self.ready(self.prepared(id), Exclusive::fresh(mapping), None)
+        let bytes = self.map(&*file, id)?;
+        self.ready(self.prepared(id), bytes, None)
     }
 
     /// Takes a segment that an abandoned future activated: its activation is cleared, durably, before it can be used.
     pub(crate) fn reset(&self, id: u32) -> Result<Ready> {
         let file = self.directory.open(&name::segment(id), Access::Write)?;
-        let mapping = file
-            .map(self.size())
-            .map_err(self.failed("cannot map a segment", id))?;
-        let mut bytes = Exclusive::fresh(mapping);
+        let mut bytes = self.map(&*file, id)?;
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
         file.sync()

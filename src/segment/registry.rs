@@ -178,10 +178,8 @@ fn warm_up(id: u32, directory: &Directory, size: u64, end: &PreviousEnd) -> Resu
         FileSource::new(Arc::clone(&file), size).map_err(io("cannot read a segment"))?;
     let salts =
         Salts::read_back(&mut source, &activation, end).map_err(|error| error.at_path(&path))?;
-    let mapping = file
-        .map(usize::try_from(size).unwrap_or(usize::MAX))
-        .map_err(io("cannot map a segment"))?;
-    let segment = Segment::new(id, size, Exclusive::fresh(mapping).share(), salts);
+    let bytes = Exclusive::map(&*file, size).map_err(io("cannot map a segment"))?;
+    let segment = Segment::new(id, size, bytes.share(), salts);
     segment.seal(end.seal);
     Ok(segment)
 }

@@ -84,6 +84,15 @@ pub enum FileSystem {
     Other(u64),
 }
 
+/// Which file it is, whatever it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    /// The device.
+    pub device: u64,
+    /// The inode on it.
+    pub inode: u64,
+}
+
 /// Names, directories and locks.
 ///
 /// Every method is one operation for the purposes of fault injection. Paths are used as they are given.
@@ -138,6 +147,12 @@ pub trait Lock: Debug + Send + Sync {}
 pub trait DiskFile: Debug + Send + Sync {
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
+
+    /// Which file it is.
+    ///
+    /// # Errors
+    /// Those of `fstat`.
+    fn id(&self) -> io::Result<FileId>;
 
     /// Extends the file to `size` bytes and reserves blocks for all of them. New bytes read as zero.
     ///

@@ -9,12 +9,13 @@
 //! A thread that dies poisons the log. Without threads (`Staffing::Inline`) each request is served at once by the thread
 //! that makes it: the simulated disk then sees the same operations in the same order every time.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Prefaulter, Preparation, Tick};
-use crate::sys::thread;
+use crate::sys::{Access, thread};
 
 use super::shared::Shared;
 use super::signals::{Pace, Request, Staffing};
@@ -54,6 +55,38 @@ impl Shared {
         } else {
             serve_inline(self, request);
         }
+    }
+
+    /// Whether the names of the active segment, and of the one before it, still mean the files that are mapped, whole. A
+    /// store beyond the end of a file that somebody cut is a `SIGBUS`, and what goes into one without a name is lost; looked
+    /// at after each rotation.
+    fn check_files(&self) -> Result<()> {
+        let active = self.core.tail().segment();
+        (active.saturating_sub(1)..=active).try_for_each(|id| self.check_file(id))
+    }
+
+    fn check_file(&self, id: u32) -> Result<()> {
+        let Some(segment) = self.registry.warm(id) else {
+            return Ok(());
+        };
+        let path = self.shelf.path(id);
+        let same = match self.directory.disk().open(&path, Access::Read) {
+            Ok(file) => match (file.id(), file.len()) {
+                (Ok(id), Ok(len)) => id == segment.file() && len == segment.size(),
+                // What cannot be looked at is not known to be wrong.
+                _ => true,
+            },
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        // Discarded and renamed meanwhile: it was not the active one any more.
+        if same || self.registry.warm(id).is_none() {
+            return Ok(());
+        }
+        let what = "the file of a segment was cut or replaced while the log was open";
+        Err(Error::new(ErrorKind::Io, what)
+            .at_path(&path)
+            .at_segment(id)
+            .advise("keep other programs out of the directory, and open the log again"))
     }
 
     /// Makes durable what callbacks wait for, and calls them. Wishes behind a hole wait for another time, so that they hold
@@ -127,6 +160,10 @@ enum Step {
 
 fn step_prepare(shared: &Shared) -> Step {
     if shared.ending.has_ended() {
+        return Step::Wait;
+    }
+    if let Err(error) = shared.check_files() {
+        shared.poison(error);
         return Step::Wait;
     }
     let trimmed = shared

@@ -10,6 +10,7 @@
 //! | `bad` | damaged, foreign and newer files: refusals typed, placed, and changing nothing |
 //! | `misuse` | options and positions that are refused |
 //! | `readonly` | a reader beside a writer; verification |
+//! | `fork` | a forked child is refused, and keeps nothing |
 //! | `mended` | faults that were found and mended |
 //! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
 //! | `device` | bytes that a commit writes to the block device |
@@ -29,6 +30,7 @@
 mod append;
 mod bad;
 mod device;
+mod fork;
 mod kill;
 mod mended;
 mod misuse;

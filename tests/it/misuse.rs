@@ -6,7 +6,7 @@ use segwal::{Create, ErrorKind, Lsn, OnFull, Wal, WalOptions};
 use testkit::TempDir;
 
 use crate::bad::{durable_log, refused_unchanged};
-use crate::scene::{read_all, refused, segment_path, sized_payload, small, snapshot};
+use crate::scene::{read_all, refused, segment_path, sized_payload, small, snapshot, within};
 
 #[test]
 fn creation_is_what_the_option_says() {
@@ -150,4 +150,24 @@ fn a_reader_refuses_as_well_what_it_cannot_give() {
     }
     refused(reader.get(Lsn::MAX), ErrorKind::NotFound);
     assert_eq!(snapshot(dir.path()), before);
+}
+
+/// What is appended to a file that lost its name is lost: the log notices at the next rotation, and poisons.
+#[test]
+fn a_replaced_active_segment_poisons_the_log() {
+    let dir = TempDir::in_memory();
+    let wal = small().open(dir.path()).unwrap();
+    let name = dir.join("00000000000000000001.seg");
+    let bytes = fs::read(&name).unwrap();
+    fs::remove_file(&name).unwrap();
+    fs::write(&name, bytes).unwrap();
+    let failed = within(move || {
+        (0..100_000).find_map(|_| {
+            let lsn = wal.append(&[1; 1000]);
+            lsn.and_then(|lsn| wal.sync_to(lsn)).err()
+        })
+    });
+    let failed = failed.unwrap();
+    assert_eq!(failed.kind(), ErrorKind::Poisoned, "{failed}");
+    assert_eq!(failed.place().path.as_deref(), Some(&*name));
 }

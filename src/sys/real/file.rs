@@ -8,10 +8,10 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::super::thread::without_file_size_signal;
-use super::super::{Access, DiskFile, Mapping};
+use super::super::{Access, DiskFile, FileId, Mapping};
 
 #[derive(Debug)]
 pub(super) struct RealFile {
@@ -28,6 +28,14 @@ impl RealFile {
 impl DiskFile for RealFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        let found = self.file.metadata()?;
+        Ok(FileId {
+            device: found.dev(),
+            inode: found.ino(),
+        })
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {
@@ -133,8 +141,6 @@ fn advise(file: &File, advice: libc::c_int) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use std::process::Command;
     use std::sync::Arc;
     use std::{env, fs};

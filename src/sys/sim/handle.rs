@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use super::super::{Access, DiskFile, Lock, Mapping};
+use super::super::{Access, DiskFile, FileId, Lock, Mapping};
 use super::directory::Node;
 use super::fault::Op;
 use super::machine::{Life, Shared, Way, lock};
@@ -31,6 +31,14 @@ impl DiskFile for SimFile {
         let mut machine = lock(&self.machine);
         machine.begin(self.life, Op::Stat)?;
         Ok(machine.tree.file(self.node).len() as u64)
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        lock(&self.machine).begin(self.life, Op::Stat)?;
+        Ok(FileId {
+            device: 1,
+            inode: self.node as u64,
+        })
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {

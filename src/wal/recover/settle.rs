@@ -123,10 +123,7 @@ fn open(mold: &Mold, id: u32) -> Result<Exclusive> {
     file.sync().map_err(fail(
         "a segment could not be written back; its contents are unknown",
     ))?;
-    let size = usize::try_from(mold.size).unwrap_or(usize::MAX);
-    Ok(Exclusive::fresh(
-        file.map(size).map_err(fail("cannot map a segment"))?,
-    ))
+    Exclusive::map(&*file, mold.size).map_err(fail("cannot map a segment"))
 }
 
 /// The first block, which carries the activation, and the pages of `range`.
