@@ -143,6 +143,8 @@ pub mod twin {
         WindowOverwrite,
         /// A waiter for a segment reads the word after it looked for the segment.
         WordAfterLook,
+        /// A waiter for a segment reads the word after it looked whether the log has ended.
+        WordAfterEnding,
         /// A new ready segment wakes without changing the word.
         ReadyWithoutChange,
         /// Leadership is handed over without changing the word of the next round.

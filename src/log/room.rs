@@ -15,7 +15,8 @@
 //! # Invariants
 //! * R1. A segment is sealed once and left once: the lock, and step 1.
 //! * R2. A failed rotation leaves everything as it was: an over-run tail is not a reservation.
-//! * R3. Nobody sleeps while a segment is ready: the word is read before looking and changed after making ready.
+//! * R3. Nobody sleeps while a segment is ready, or once the log has ended: the word is read before looking for either,
+//!   and changed after making ready, and after ending.
 //!
 //! # Memory orderings
 //! `announce` (`AcqRel`) → `wait` (Acquire): the ready segment, which a queue hands over anyway.
@@ -173,9 +174,14 @@ impl Room {
     ) -> Result<()> {
         let mut deadline_ns = None;
         loop {
-            terms.ending.check()?;
-            // Acquire: pairs with `announce`. R3: before looking.
+            if twin::is(Twin::WordAfterEnding) {
+                terms.ending.check()?;
+            }
+            // Acquire: pairs with `announce`. R3: before looking, for a segment and for the end.
             let mut seen = self.word.load(Ordering::Acquire);
+            if !twin::is(Twin::WordAfterEnding) {
+                terms.ending.check()?;
+            }
             let Err(shortage) = look() else { return Ok(()) };
             if twin::is(Twin::WordAfterLook) {
                 seen = self.word.load(Ordering::Acquire);

@@ -18,7 +18,7 @@ use crate::segment::{Prefaulter, Preparation, Tick};
 use crate::sys::{Access, thread};
 
 use super::shared::Shared;
-use super::signals::{Pace, Request, Staffing};
+use super::signals::{Pace, Request, Rest, Staffing};
 
 /// A thread's name, and what it does until the log ends.
 type Body = (&'static str, fn(&Shared));
@@ -184,20 +184,24 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
 fn prepare(shared: &Shared) {
-    let signal = &shared.signals.prepare;
     let mut retry = FIRST_RETRY;
-    while !shared.ending.has_ended() {
-        let seen = signal.read();
-        match step_prepare(shared) {
-            Step::Again => retry = FIRST_RETRY,
-            Step::Wait if shared.shelf.pinned_count() > 0 => signal.sleep(seen, Some(LAST_RETRY)),
-            Step::Wait => signal.sleep(seen, None),
-            Step::Retry => {
-                signal.sleep(seen, Some(retry));
-                retry = (retry * 2).min(LAST_RETRY);
-            }
+    let step = || match step_prepare(shared) {
+        Step::Again => {
+            retry = FIRST_RETRY;
+            Rest::Not
         }
-    }
+        Step::Wait if shared.shelf.pinned_count() > 0 => Rest::For(LAST_RETRY),
+        Step::Wait => Rest::UntilRaised,
+        Step::Retry => {
+            let rest = Rest::For(retry);
+            retry = (retry * 2).min(LAST_RETRY);
+            rest
+        }
+    };
+    shared
+        .signals
+        .prepare
+        .serve(|| shared.ending.has_ended(), step);
 }
 
 fn sync_cookie(shared: &Shared) {
@@ -207,10 +211,8 @@ fn sync_cookie(shared: &Shared) {
 }
 
 fn sync(shared: &Shared) {
-    let signal = &shared.signals.sync;
     let mut wishes = Wishes::Granted;
-    while !shared.ending.has_ended() {
-        let seen = signal.read();
+    let step = || {
         let asked = shared.signals.take_asked();
         if asked.sync() {
             shared.counters.background_syncs.add(1);
@@ -223,10 +225,16 @@ fn sync(shared: &Shared) {
         if asked.wishes() || wishes == Wishes::Left {
             wishes = shared.grant_wishes();
         }
-        if asked.is_nothing() {
-            signal.sleep(seen, (wishes == Wishes::Left).then_some(TICK));
+        match wishes {
+            _ if !asked.is_nothing() => Rest::Not,
+            Wishes::Left => Rest::For(TICK),
+            Wishes::Granted => Rest::UntilRaised,
         }
-    }
+    };
+    shared
+        .signals
+        .sync
+        .serve(|| shared.ending.has_ended(), step);
 }
 
 /// A page that a store could not reach: it would have been a `SIGBUS`.
@@ -236,39 +244,44 @@ const TICK: Duration = Duration::from_millis(2);
 const IDLE_TICKS: u32 = 5;
 
 fn prefault(shared: &Shared) {
-    let signal = &shared.signals.prefault;
     let mut prefaulter = Prefaulter::default();
     let mut idle = 0;
-    while !shared.ending.has_ended() {
-        let seen = signal.read();
-        let tail = shared.core.tail();
-        let ticked = shared
-            .registry
-            .warm(tail.segment())
-            .map(|segment| prefaulter.tick(tail, &segment));
-        match ticked {
-            Some(Ok(Tick::Moved)) => idle = 0,
-            Some(Ok(Tick::Idle)) | None => idle += 1,
-            // Anything else, such as a want of memory, leaves the fault to the writer.
-            Some(Err(error)) if error.raw_os_error() != Some(EFAULT) => idle += 1,
-            // Discarded meanwhile: its file may have been emptied to free the blocks, which nobody misses.
-            Some(Err(_)) if shared.registry.warm(tail.segment()).is_none() => idle += 1,
-            Some(Err(error)) => {
-                let path = shared.shelf.path(tail.segment());
-                let failure = Error::io(
-                    "pages of the active segment cannot be brought in",
-                    &path,
-                    error,
-                );
-                shared.poison(failure.at_lsn(tail));
-            }
-        }
-        let pace = if idle < IDLE_TICKS {
-            Pace::Ticking
+    let step = || {
+        idle = match tick(shared, &mut prefaulter) {
+            Tick::Moved => 0,
+            Tick::Idle => idle + 1,
+        };
+        let (pace, rest) = if idle < IDLE_TICKS {
+            (Pace::Ticking, Rest::For(TICK))
         } else {
-            Pace::Resting
+            (Pace::Resting, Rest::UntilRaised)
         };
         shared.signals.set_pace(pace);
-        signal.sleep(seen, (pace == Pace::Ticking).then_some(TICK));
+        rest
+    };
+    shared
+        .signals
+        .prefault
+        .serve(|| shared.ending.has_ended(), step);
+}
+
+/// One look at the tail. A page that cannot be brought in ends the log before a writer meets it.
+fn tick(shared: &Shared, prefaulter: &mut Prefaulter) -> Tick {
+    let tail = shared.core.tail();
+    let segment = shared.registry.warm(tail.segment());
+    let Some(ticked) = segment.map(|segment| prefaulter.tick(tail, &segment)) else {
+        return Tick::Idle;
+    };
+    let error = match ticked {
+        Ok(tick) => return tick,
+        Err(error) => error,
+    };
+    // Anything else, such as a want of memory, leaves the fault to the writer. And a segment that was discarded meanwhile
+    // may have been emptied to free its blocks, which nobody misses.
+    if error.raw_os_error() == Some(EFAULT) && shared.registry.warm(tail.segment()).is_some() {
+        let path = shared.shelf.path(tail.segment());
+        let what = "pages of the active segment cannot be brought in";
+        shared.poison(Error::io(what, &path, error).at_lsn(tail));
     }
+    Tick::Idle
 }

@@ -48,8 +48,7 @@ pub(crate) enum Pace {
 pub(crate) struct Signal(AtomicU32);
 
 impl Signal {
-    /// The value to sleep on; read before looking for work.
-    pub(crate) fn read(&self) -> u32 {
+    fn read(&self) -> u32 {
         // Acquire: pairs with `raise`.
         self.0.load(Ordering::Acquire)
     }
@@ -60,9 +59,35 @@ impl Signal {
         futex::wake(&self.0, u32::MAX >> 1);
     }
 
-    pub(crate) fn sleep(&self, seen: u32, timeout: Option<Duration>) {
-        futex::wait(&self.0, seen, timeout);
+    /// Works until `has_ended`, resting as each step says.
+    ///
+    /// The word is read before anything is looked at, the end included: whoever ends the log raises the signal after, and
+    /// what was read before that does not put the thread to sleep.
+    pub(crate) fn serve(&self, has_ended: impl Fn() -> bool, mut step: impl FnMut() -> Rest) {
+        loop {
+            let seen = self.read();
+            if has_ended() {
+                return;
+            }
+            let timeout = match step() {
+                Rest::Not => continue,
+                Rest::UntilRaised => None,
+                Rest::For(timeout) => Some(timeout),
+            };
+            futex::wait(&self.0, seen, timeout);
+        }
     }
+}
+
+/// What a thread does after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// The next step.
+    Not,
+    /// Sleep until the signal is raised.
+    UntilRaised,
+    /// The same, for so long at most.
+    For(Duration),
 }
 
 /// What the sync thread is asked for.
@@ -176,5 +201,31 @@ impl Signals {
             // A panic was turned into poison by the thread itself.
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// The end comes right after it was looked for: a thread that read the word later slept for ever.
+    #[test]
+    fn an_end_between_the_look_and_the_sleep_is_not_missed() {
+        let signal = Signal::default();
+        let (looks, steps) = (Cell::new(0), Cell::new(0));
+        let has_ended = || {
+            looks.set(looks.get() + 1);
+            if looks.get() == 1 {
+                signal.raise();
+            }
+            looks.get() > 1
+        };
+        signal.serve(has_ended, || {
+            steps.set(steps.get() + 1);
+            Rest::UntilRaised
+        });
+        assert_eq!((looks.get(), steps.get()), (2, 1));
     }
 }

@@ -129,3 +129,40 @@ fn a_word_read_after_looking_is_caught() {
 fn a_segment_made_ready_without_a_change_is_caught() {
     WAIT.must_fail(Twin::ReadyWithoutChange, "deadlock");
 }
+
+/// A writer that finds no segment, and somebody who closes the log.
+const CLOSE: Model = Model {
+    name: "close while an append waits",
+    states: &["slept", "closed before"],
+    body: |reached| {
+        let world = World::new(Plan { grains: 1, ..PLAN });
+        world.shelf.hold_back();
+        let writer = spawn(0, &world, |world: &World| {
+            let patience = Patience::ForNs(FOREVER);
+            let mut seat = Seat::borrowed_facing(None);
+            world.append_within(&mut seat, 1, patience).unwrap();
+            let refused = world.append_within(&mut seat, 1, patience);
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
+        });
+        let closer = spawn(1, &world, |world: &World| {
+            world.ending.close().unwrap();
+            world.room.announce(&world.host);
+        });
+        writer.join().unwrap();
+        closer.join().unwrap();
+        reached.mark(match world.host.slept() {
+            0 => "closed before",
+            _ => "slept",
+        });
+    },
+};
+
+#[test]
+fn closing_wakes_an_append_that_waits() {
+    CLOSE.holds();
+}
+
+#[test]
+fn an_end_looked_for_before_the_word_is_caught() {
+    CLOSE.must_fail(Twin::WordAfterEnding, "deadlock");
+}
