@@ -184,6 +184,7 @@ impl Room {
             }
             let Err(shortage) = look() else { return Ok(()) };
             if twin::is(Twin::WordAfterLook) {
+                // Acquire: the defect is the place of this load.
                 seen = self.word.load(Ordering::Acquire);
             }
             terms.supply.short_of(shortage);
