@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use segwal::{EndKind, Wal, WalOptions};
-use testkit::TempDir;
+use testkit::{TempDir, wait_until};
+
+use crate::scene::LIMIT;
 
 const COMMITS: u64 = 300;
 const WINDOWS: usize = 5;
@@ -83,7 +85,7 @@ impl Volume {
     /// Empties the page cache of the volume, as a boot does: only what is read from now on shapes it.
     fn remount(&self) -> Result<(), String> {
         let mount = self.path().to_string_lossy();
-        run("umount", &[&mount])?;
+        unmount(&mount)?;
         run(
             "mount",
             &["-t", "ext4", "-o", "noatime", &self.device, &mount],
@@ -99,10 +101,23 @@ impl Volume {
 impl Drop for Volume {
     fn drop(&mut self) {
         if let Some(mount) = &self.mounted {
-            report(run("umount", &[&mount.to_string_lossy()]));
+            report(unmount(&mount.to_string_lossy()));
         }
         report(run("losetup", &["--detach", &self.device]));
     }
+}
+
+/// A process that another test forks holds for an instant what was open at that moment.
+fn unmount(mount: &str) -> Result<String, String> {
+    let mut result = run("umount", &[mount]);
+    // The last error is the answer, if the volume stays busy.
+    let _in_time = wait_until(LIMIT, || {
+        if result.is_err() {
+            result = run("umount", &[mount]);
+        }
+        result.is_ok()
+    });
+    result
 }
 
 fn report(result: Result<String, String>) {
