@@ -43,6 +43,9 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Wake 
     }
 }
 
+/// As many sleepers as the kernel can count.
+pub const ALL: u32 = u32::MAX >> 1;
+
 /// Wakes at most `count` threads that wait on `word`; returns how many.
 pub fn wake(word: &AtomicU32, count: u32) -> u32 {
     // The kernel reads the count as a signed number.

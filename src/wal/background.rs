@@ -285,3 +285,38 @@ fn tick(shared: &Shared, prefaulter: &mut Prefaulter) -> Tick {
     }
     Tick::Idle
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::WalOptions;
+    use crate::wal::Wal;
+
+    fn small(dir: &testkit::TempDir) -> Wal {
+        WalOptions::new()
+            .segment_size(8192)
+            .open(dir.path())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_thread_that_dies_poisons_the_log() {
+        let dir = testkit::TempDir::in_memory();
+        let wal = small(&dir);
+        let lsn = wal.append(b"before").unwrap();
+        let shared = Arc::clone(&wal.handle.shared);
+        let body = |_: &Shared| panic!("a death that the test wants");
+        let died = std::thread::spawn(move || guarded(&shared, "segwal-test", body)).join();
+        assert!(died.is_err());
+        let error = wal.sync_to(lsn).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+        assert!(error.to_string().contains("segwal-test died"), "{error}");
+        assert_eq!(&*wal.get(lsn).unwrap(), b"before", "reads go on");
+        drop(wal);
+        assert_eq!(
+            &*small(&dir).get(lsn).unwrap(),
+            b"before",
+            "and so does the log"
+        );
+    }
+}

@@ -15,7 +15,7 @@ use crate::sys::{Access, Disk, FileSystem, Lock, Made, Random, RealDisk, clock};
 
 use super::Wal;
 use super::create::{first_lsn, first_segment, is_unfinished, write_manifest};
-use super::opened::{Frame, Opened};
+use super::opened::{Basis, Opened};
 use super::recover::{Header, Room as Remaining, Survey, read_headers, read_manifest, read_whole};
 use super::recovery::{EndKind, Recovery};
 use super::reopen::reopen;
@@ -109,7 +109,7 @@ fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
     remove_unfinished(&directory, &survey, &mut opened.recovery)?;
     opened.recovery.foreign = survey.foreign;
     opened.recovery.duration = Duration::from_nanos(clock::now_ns().saturating_sub(began_ns));
-    opened.run(Frame {
+    opened.run(Basis {
         options: options.clone(),
         manifest,
         directory,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::Result;
 use crate::format::{FIRST_FRAME, Manifest};
-use crate::log::{Core, Ending, Gate, GatherLimits, Room, Shape};
+use crate::log::{Core, Ending, Gate, GatherLimits, Patience, Room, Shape};
 use crate::lsn::{GRAIN, Lsn};
-use crate::options::{WalOptions, record_capacity};
+use crate::options::{OnFull, WalOptions, record_capacity};
 use crate::segment::{CookieFile, Directory, MsyncRange, Registry, Segment, Shelf};
 use crate::stats::Counters;
 use crate::sync::{CachePadded, Mutex};
@@ -35,7 +35,7 @@ pub(crate) struct Opened {
 }
 
 /// What of a log does not depend on how it was found.
-pub(crate) struct Frame {
+pub(crate) struct Basis {
     pub(crate) options: WalOptions,
     pub(crate) manifest: Manifest,
     pub(crate) directory: Directory,
@@ -46,19 +46,20 @@ pub(crate) struct Frame {
 
 impl Opened {
     /// Sets the log going.
-    pub(crate) fn run(self, frame: Frame) -> Result<Wal> {
-        let Frame {
+    pub(crate) fn run(self, basis: Basis) -> Result<Wal> {
+        let Basis {
             options,
             manifest,
             directory,
             counters,
             staffing,
             lock,
-        } = frame;
+        } = basis;
         let longest = record_capacity(manifest.segment_size);
         let shared = Arc::new(Shared {
             number: next_number(),
             max_record_len: options.max_record_len.unwrap_or(longest),
+            patience: patience(&options),
             core: self.core(&options, manifest.segment_size),
             gate: Gate::new(self.end, limits(&options)),
             options,
@@ -120,6 +121,15 @@ fn limits(options: &WalOptions) -> GatherLimits {
         max_wait: gather.max_wait,
         max_waiters: gather.max_waiters,
         max_bytes: gather.max_bytes,
+    }
+}
+
+fn patience(options: &WalOptions) -> Patience {
+    match options.on_full {
+        OnFull::Fail => Patience::None,
+        OnFull::Block { timeout } => {
+            Patience::ForNs(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
+        }
     }
 }
 

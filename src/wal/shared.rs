@@ -13,7 +13,7 @@ use crate::log::{
     Core, Ending, Gate, Host, Patience, Room, Shortage, Sleepers, Supply, Terms, Waited, Wish, Work,
 };
 use crate::lsn::{GRAIN, Lsn};
-use crate::options::{OnFull, WalOptions};
+use crate::options::WalOptions;
 use crate::segment::{CookieFile, Directory, Flush, Preparation, Registry, Segment, Shelf};
 use crate::stats::Counters;
 use crate::sync::{AtomicU32, CachePadded, Mutex};
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) options: WalOptions,
     pub(crate) manifest: Manifest,
     pub(crate) max_record_len: u32,
+    /// How long an append waits for a segment; worked out once, since every append needs it.
+    pub(crate) patience: Patience,
     pub(crate) directory: Directory,
     pub(crate) core: Core<Segment>,
     pub(crate) gate: Gate,
@@ -89,7 +91,7 @@ impl Host for OsHost {
             if sleepers == Sleepers::One {
                 1
             } else {
-                u32::MAX >> 1
+                futex::ALL
             },
         );
     }
@@ -123,17 +125,11 @@ impl Shared {
     }
 
     pub(crate) fn terms(&self) -> Terms<'_, Segment> {
-        let patience = match self.options.on_full {
-            OnFull::Fail => Patience::None,
-            OnFull::Block { timeout } => {
-                Patience::ForNs(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
-            }
-        };
         Terms {
             host: &OsHost,
             supply: self,
             ending: &self.ending,
-            patience,
+            patience: self.patience,
         }
     }
 
@@ -305,6 +301,7 @@ impl Work for Shared {
 impl Supply<Segment> for Shared {
     fn is_ready(&self) -> bool {
         if self.shelf.ready_count() == 0 {
+            // Without threads this makes one ready, here and now.
             self.request(Request::Prepare);
         }
         self.shelf.ready_count() > 0

@@ -56,7 +56,7 @@ impl Signal {
     pub(crate) fn raise(&self) {
         // Release: pairs with `read`.
         self.0.fetch_add(1, Ordering::Release);
-        futex::wake(&self.0, u32::MAX >> 1);
+        futex::wake(&self.0, futex::ALL);
     }
 
     /// Works until `has_ended`, resting as each step says.

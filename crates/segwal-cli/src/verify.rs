@@ -12,13 +12,13 @@ use crate::output::{self, Form, FormOptions};
 use crate::quantity;
 
 const EXAMPLES: &str = "\
-Exit codes: 0 clean; 1 a torn tail, which the next opening for writing cuts; 2 corrupt; 3 unreadable.
+Exit codes: 0 clean, or being written; 1 a torn tail, which the next opening for writing cuts; 2 corrupt; 3 unreadable.
 
 Examples:
   segwal verify ./log
   segwal verify ./log --json | jq .problem
 
-Nothing is written. While another process appends, its unfinished record may be judged a torn tail.";
+Nothing is written, and another process may append meanwhile: nothing is said against the log unless a second look finds the same.";
 
 /// Read every frame of the log and say what its end is
 #[derive(clap::Args, Debug)]

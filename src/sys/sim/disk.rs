@@ -32,12 +32,7 @@ impl Disk for SimDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
         let machine = self.begin(Op::List)?;
         let dir = machine.tree.dir(dir)?;
-        Ok(machine
-            .tree
-            .names(dir)
-            .names()
-            .map(|(name, _)| name.to_owned())
-            .collect())
+        Ok(machine.tree.list(dir))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

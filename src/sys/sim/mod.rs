@@ -268,12 +268,7 @@ impl SimDisk {
     pub fn names(&self, dir: &Path) -> io::Result<Vec<OsString>> {
         let machine = lock(&self.machine);
         let dir = machine.tree.dir(dir)?;
-        Ok(machine
-            .tree
-            .names(dir)
-            .names()
-            .map(|(name, _)| name.to_owned())
-            .collect())
+        Ok(machine.tree.list(dir))
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Tree`]: all directories and files of a simulated disk.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path};
 
@@ -90,6 +90,12 @@ impl Tree {
             Some(Entry::Dir(dir)) => dir,
             _ => unreachable!("node {dir} is no directory"),
         }
+    }
+
+    /// The names in a directory, as processes see them.
+    pub(super) fn list(&self, dir: Node) -> Vec<OsString> {
+        let names = self.names(dir).names();
+        names.map(|(name, _)| name.to_owned()).collect()
     }
 
     pub(super) fn names_mut(&mut self, dir: Node) -> &mut Directory {

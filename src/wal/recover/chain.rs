@@ -255,44 +255,51 @@ impl Walk<'_> {
         scan.behind = evidence.behind();
         scan.behind_end = evidence.last_end;
         scan.known = scan.known.max(evidence.durable);
-        let (mut id, mut linked) = (id, self.is_linked_past(scan, &mut source));
+        let (mut id, mut linked) = (id, self.is_linked_past(scan, &mut source)?);
         while linked {
             id += 1;
             scan.behind = Behind::Frames;
             self.add_evidence_of(id, scan)?;
-            linked = id
-                .checked_add(1)
-                .and_then(|next| self.activation(next))
-                .is_some_and(|next| {
-                    self.activation(id).is_some_and(|activation| {
-                        let end = next.previous;
-                        end.is_some_and(|end| {
-                            self.source(id).is_ok_and(|mut source| {
-                                Salts::read_back(&mut source, activation, &end).is_ok()
-                            })
-                        })
-                    })
-                });
+            linked = self.is_followed(id)?;
         }
         Ok(())
     }
 
     /// Whether the next segment was activated at an end beyond the stop, under a salt that follows from the one in force.
-    fn is_linked_past<S: Source>(&self, scan: &Scan, source: &mut S) -> bool {
+    fn is_linked_past<S: Source>(&self, scan: &Scan, source: &mut S) -> Result<bool> {
         let id = scan.end.segment();
-        let next = id.checked_add(1).and_then(|next| self.activation(next));
-        let (Some(activation), Some(end)) =
-            (self.activation(id), next.and_then(|next| next.previous))
-        else {
-            return false;
+        let Some(end) = self.end_of(id).filter(|end| end.seal > scan.stop.offset) else {
+            return Ok(false);
         };
-        let follows = if end.last_epoch == scan.salts.last_epoch() {
-            end.salt == scan.salts.last()
-        } else {
-            end.last_epoch > Some(scan.stop.offset)
-                && Salts::read_back(source, activation, &end).is_ok()
+        if end.last_epoch == scan.salts.last_epoch() {
+            return Ok(end.salt == scan.salts.last());
+        }
+        Ok(end.last_epoch > Some(scan.stop.offset) && self.has_chain(id, &end, source)?)
+    }
+
+    /// Whether the segment after `id` is linked to an end that the salts of `id` lead to.
+    fn is_followed(&self, id: u32) -> Result<bool> {
+        match self.end_of(id) {
+            Some(end) => self.has_chain(id, &end, &mut self.source(id)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Where segment `id` ended, as the next one states it.
+    fn end_of(&self, id: u32) -> Option<PreviousEnd> {
+        self.activation(id.checked_add(1)?)?.previous
+    }
+
+    /// Whether the salts lead from the activation of segment `id` to `end`. What cannot be read is an error, no answer.
+    fn has_chain<S: Source>(&self, id: u32, end: &PreviousEnd, source: &mut S) -> Result<bool> {
+        let Some(activation) = self.activation(id) else {
+            return Ok(false);
         };
-        follows && end.seal > scan.stop.offset
+        match Salts::read_back(source, activation, end) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+            Err(error) => Err(error.at_path(&self.directory.segment(id))),
+        }
     }
 
     /// What a segment that is linked past the stop says of the durable position.
