@@ -6,7 +6,7 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use segwal::fault::{Op, Repeat, SimDisk, When};
-use segwal::{ErrorKind, WalOptions};
+use segwal::{ErrorKind, Wal, WalOptions};
 use testkit::TempDir;
 
 use crate::scene::{LIMIT, small, within};
@@ -185,4 +185,29 @@ fn a_second_closer_returns_when_the_log_is_closed() {
         });
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     }
+}
+
+/// A read-only reader that met damage below the known durable position once took it for the end of the log.
+#[test]
+fn a_reader_is_told_of_damage_below_the_durable_position() {
+    let dir = TempDir::in_memory();
+    let wal = small().open(dir.path()).unwrap();
+    let lsns: Vec<_> = (0..3)
+        .map(|_| wal.append(b"acknowledged").unwrap())
+        .collect();
+    wal.close().unwrap();
+    let segment = dir.join("00000000000000000001.seg");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[usize::try_from(lsns[1].offset()).unwrap() + 24] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let reader = Wal::open_read_only(dir.path()).unwrap();
+    let mut records = reader.records(reader.head().unwrap()).unwrap();
+    assert_eq!(records.next().unwrap().unwrap().lsn(), lsns[0]);
+    let error = records.next().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(error.place().lsn, Some(lsns[1]));
+    assert!(records.next().is_none());
+    fs::remove_file(&segment).unwrap();
+    let missing = reader.records(lsns[0]).unwrap().next().unwrap();
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::Corrupt);
 }

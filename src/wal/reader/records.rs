@@ -77,7 +77,8 @@ impl WalReader {
     ///
     /// # Errors
     /// [`Discarded`](ErrorKind::Discarded) below the head, [`Corrupt`](ErrorKind::Corrupt) without a valid `COOKIE`. The
-    /// iterator gives `Discarded` when a segment was recycled while it was being read.
+    /// iterator gives `Discarded` when a segment was recycled while it was being read, and `Corrupt` when it ends below
+    /// what `COOKIE` called durable as the reading began.
     pub fn records(&self, from: Lsn) -> Result<ReaderRecords<'_>> {
         if from < self.head()? {
             return Err(discarded(from));
@@ -222,38 +223,52 @@ impl ReaderRecords<'_> {
         if self.segment.is_some() {
             return Ok(());
         }
-        self.check_head()?;
-        self.state = State::Ended;
-        Ok(())
+        self.end_at(self.from)
     }
 
     /// Where the frames of a segment stop: on into the next one if it is linked to this very end.
     fn turn(&mut self) -> Result<()> {
         self.check_head()?;
-        self.state = State::Ended;
         let Some(segment) = &self.segment else {
-            return Ok(());
+            return self.end_at(self.from);
         };
-        let (at, id) = (segment.scanner.at(), segment.id);
-        if at < self.from && at.segment() == self.from.segment() {
+        let at = segment.scanner.at();
+        let next = match segment.id.checked_add(1) {
+            Some(next_id) => self.reader.open_segment(next_id)?,
+            None => None,
+        };
+        let follows = |next: &Segment| {
+            next.activation.previous.is_some_and(|end| {
+                end.seal == at.offset()
+                    && end.salt == segment.scanner.salt()
+                    && end.last_epoch == segment.scanner.last_epoch()
+            })
+        };
+        match next.filter(follows) {
+            Some(next) if at >= self.from => {
+                self.segment = Some(next);
+                Ok(())
+            }
+            _ => self.end_at(at),
+        }
+    }
+
+    /// Nothing valid stands at `at`: the end, unless something durable did.
+    fn end_at(&mut self, at: Lsn) -> Result<()> {
+        self.state = State::Ended;
+        // Looked at after whatever was missing: a segment may have been recycled since.
+        self.check_head()?;
+        if at >= self.durable {
             return Ok(());
         }
-        let Some(next_id) = id.checked_add(1) else {
-            return Ok(());
-        };
-        let Some(next) = self.reader.open_segment(next_id)? else {
-            return Ok(());
-        };
-        let follows = next.activation.previous.is_some_and(|end| {
-            end.seal == at.offset()
-                && end.salt == segment.scanner.salt()
-                && end.last_epoch == segment.scanner.last_epoch()
-        });
-        if follows {
-            self.segment = Some(next);
-            self.state = State::Reading;
-        }
-        Ok(())
+        let what = format!(
+            "no valid frame, though the log is known to be durable up to {}",
+            self.durable
+        );
+        let path = self.reader.directory.segment(at.segment());
+        Err(Error::new(ErrorKind::Corrupt, what)
+            .at_path(&path)
+            .at_lsn(at))
     }
 
     /// A stop in a segment that was recycled meanwhile is no end.
