@@ -160,9 +160,12 @@ impl Error {
 
     /// An I/O error met at `path`, of the kind that its number calls for.
     pub(crate) fn io(what: impl Into<Cow<'static, str>>, path: &Path, source: io::Error) -> Self {
-        Self::new(kind_of(&source), what)
-            .at_path(path)
-            .caused_by(source)
+        let error = Self::new(kind_of(&source), what).at_path(path);
+        let error = match advice_of(&source) {
+            Some(action) => error.advise(action),
+            None => error,
+        };
+        error.caused_by(source)
     }
 
     /// The error that every call gets after `self` has ended the log.
@@ -229,6 +232,20 @@ fn kind_of(source: &io::Error) -> ErrorKind {
             ErrorKind::OutOfResources
         }
         _ => ErrorKind::Io,
+    }
+}
+
+/// What to do about refusals that no device causes.
+fn advice_of(source: &io::Error) -> Option<&'static str> {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            Some("run as the user that the log belongs to, or correct owner and mode")
+        }
+        // The operating system has no such message of its own: it is this crate's.
+        io::ErrorKind::InvalidInput if source.raw_os_error().is_none() => Some(
+            "find out who put it there, and restore the file; a log consists of regular files of one name each",
+        ),
+        _ => None,
     }
 }
 

@@ -62,6 +62,7 @@ pub use crate::{
     format::Uuid,
     options::{Create, Gather, OnFull, UnknownFilesystem, WalOptions},
     stats::Stats,
+    sys::sigbus::report_sigbus,
     wal::{
         Appender, EndKind, Health, OwnedRecord, ReaderRecords, Record, Records, Recovery,
         Reservation, SegmentInfo, SegmentState, Verdict, VerdictKind, Wal, WalReader,

@@ -53,6 +53,8 @@ pub(crate) struct Cookie {
     pub(crate) durable: Option<Slot>,
     pub(crate) head: Option<Slot>,
     pub(crate) clean: Option<Slot>,
+    /// If no head is valid, the rule that its slots break.
+    pub(crate) head_fault: Option<SlotFault>,
 }
 
 /// The rule of `docs/format.md` that a slot breaks.
@@ -166,10 +168,23 @@ pub(crate) fn decode_slot(
 impl Cookie {
     /// What the whole file says about the log `uuid`. Invalid slots say nothing.
     pub(crate) fn decode(bytes: &[u8], uuid: &Uuid) -> Self {
+        let head = SlotKind::Head.newest(bytes, uuid);
+        let fault = || {
+            let fault = |turn| decode_slot(bytes, SlotKind::Head, turn, uuid).err();
+            // That it is another log's explains more than anything else.
+            let faults = [fault(0), fault(1)];
+            let foreign = faults.contains(&Some(SlotFault::WrongUuid));
+            if foreign {
+                Some(SlotFault::WrongUuid)
+            } else {
+                faults[0]
+            }
+        };
         Self {
             durable: SlotKind::Durable.newest(bytes, uuid),
-            head: SlotKind::Head.newest(bytes, uuid),
+            head,
             clean: SlotKind::Clean.newest(bytes, uuid),
+            head_fault: head.map_or_else(fault, |_| None),
         }
     }
 }
@@ -182,7 +197,7 @@ impl fmt::Display for SlotFault {
             Self::BadMagic => "the slot is not of its kind",
             Self::BadChecksum => "the slot's checksum does not match",
             Self::ReservedNotZero => "reserved bytes of the slot are not zero",
-            Self::WrongUuid => "the slot is of another log",
+            Self::WrongUuid => "the slot is of another log than MANIFEST",
             Self::BadLsn => "the slot holds no position",
             Self::WrongPlace => "the slot's generation belongs into the other slot",
         })
@@ -238,6 +253,7 @@ mod tests {
             Cookie {
                 durable: Some(slot(8)),
                 head: Some(slot(8)),
+                head_fault: None,
                 clean: Some(slot(8))
             }
         );
@@ -266,8 +282,23 @@ mod tests {
     #[test]
     fn an_empty_or_short_file_says_nothing() {
         for file in [&empty()[..], &[], &[0; 4096]] {
-            assert_eq!(Cookie::decode(file, &UUID), Cookie::default());
+            let cookie = Cookie::decode(file, &UUID);
+            assert_eq!(
+                (cookie.durable, cookie.head, cookie.clean),
+                (None, None, None)
+            );
+            assert!(cookie.head_fault.is_some());
         }
+    }
+
+    #[test]
+    fn without_a_head_that_it_is_of_another_log_is_said_first() {
+        let mut file = empty();
+        store(&mut file, SlotKind::Head, &slot(3));
+        let other = Uuid::from_bytes([9; 16]);
+        let fault = Cookie::decode(&file, &other).head_fault;
+        assert_eq!(fault, Some(SlotFault::WrongUuid));
+        assert_eq!(Cookie::decode(&file, &UUID).head_fault, None);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod clock;
 pub mod fork;
 pub mod futex;
 pub mod random;
+pub mod sigbus;
 #[cfg(feature = "fault")]
 pub mod sim;
 pub mod thread;

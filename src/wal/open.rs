@@ -167,6 +167,11 @@ fn take_lock(directory: &Directory) -> Result<Box<dyn Lock>> {
                 Error::new(ErrorKind::Locked, "the log is open for writing elsewhere")
                     .at_path(&path)
             }
+            std::io::ErrorKind::PermissionDenied => {
+                Error::new(ErrorKind::ReadOnly, "this process may not write to the log")
+                    .at_path(&path)
+                    .caused_by(error)
+            }
             _ => Error::io("cannot lock the log", &path, error),
         })
 }
@@ -287,6 +292,7 @@ fn begin(
             durable: None,
             head: None,
             clean: None,
+            head_fault: None,
         }
     };
     let cookie = CookieFile::open(directory, mold.uuid, setting.boot, &made_once(known))?;
@@ -332,6 +338,7 @@ fn made_once(known: Cookie) -> Cookie {
         durable: known.durable.or(Some(slot)),
         head: known.head.or(Some(slot)),
         clean: known.clean,
+        head_fault: None,
     }
 }
 

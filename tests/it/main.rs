@@ -8,6 +8,8 @@
 //! | `rotate` | small segments, reuse, space pressure, pinned records |
 //! | `reopen` | what opening again finds; who may open |
 //! | `bad` | damaged, foreign and newer files: refusals typed, placed, and changing nothing |
+//! | `company` | what others put in the place of files: links, pipes, devices, files of another log |
+//! | `user` | owners, modes, standard streams, a read-only file system, a file cut under a mapping |
 //! | `misuse` | options and positions that are refused |
 //! | `readonly` | a reader beside a writer; verification |
 //! | `fork` | a forked child is refused, and keeps nothing |
@@ -29,6 +31,7 @@
 
 mod append;
 mod bad;
+mod company;
 mod device;
 mod fork;
 mod kill;
@@ -41,3 +44,4 @@ mod reserve;
 mod rotate;
 mod scene;
 mod sync;
+mod user;

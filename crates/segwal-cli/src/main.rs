@@ -57,6 +57,8 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    // Without it a file that is cut under a verb kills it without a word; and if it cannot be had, nothing else is worse.
+    drop(segwal::report_sigbus());
     let done = match Arguments::try_parse() {
         Ok(arguments) => run(&arguments.verb),
         Err(error) => explain(&error),

@@ -10,9 +10,9 @@ use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::super::Lock;
 use super::super::fork::{self, Registration};
-use super::open_file;
+use super::super::{Access, Lock};
+use super::{check_owner, check_writable, open_file, parent};
 
 #[derive(Debug)]
 pub(super) struct RealLock {
@@ -57,7 +57,11 @@ impl Drop for RealLock {
 fn lock_found(path: &Path) -> io::Result<(File, Registration)> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let file = open_file(&mut options, path)?;
+    // Before the file is made in somebody else's directory.
+    let dir = parent(path);
+    check_owner(&fs::metadata(dir)?)?;
+    check_writable(dir)?;
+    let file = open_file(&mut options, path, Access::Write)?;
     try_lock(&file)?;
     let registration = fork::register(file.as_raw_fd())?;
     Ok((file, registration))

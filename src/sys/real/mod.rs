@@ -1,7 +1,8 @@
 //! [`RealDisk`]: names, directories and locks of the operating system.
 //!
 //! Nothing is trusted that another user could have put in the directory: a name opens only if it is a regular file with
-//! one link, on the device of its directory, reached through no symbolic link, and without waiting for a pipe's other end.
+//! one link, on the device of its directory, reached through no symbolic link, and without waiting for a pipe's other end;
+//! and for writing only if it belongs to the user that this process runs as, or its owner could not open the log again.
 //! Directories get mode 0700 and files 0600 in the call that makes them, so that there is no moment in which others can
 //! open them. No descriptor is 0, 1 or 2, where a stray write to the standard streams would go into the log.
 
@@ -13,7 +14,7 @@ mod lock;
 mod scratch;
 
 use std::ffi::{CString, OsString};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -70,7 +71,7 @@ impl Disk for RealDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
         Ok(Arc::new(RealFile::new(
-            open_file(&mut options, path)?,
+            open_file(&mut options, path, Access::Write)?,
             Access::Write,
         )))
     }
@@ -79,7 +80,7 @@ impl Disk for RealDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(access == Access::Write);
         Ok(Arc::new(RealFile::new(
-            open_file(&mut options, path)?,
+            open_file(&mut options, path, access)?,
             access,
         )))
     }
@@ -109,13 +110,16 @@ impl Disk for RealDisk {
 }
 
 /// Opens `path` and makes sure that it is what it seems.
-fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+fn open_file(options: &mut OpenOptions, path: &Path, access: Access) -> io::Result<File> {
     // A pipe would wait for its other end; O_CLOEXEC is std's default.
     options
         .mode(FILE_MODE)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let file = above_standard_streams(options.open(path).map_err(refuse_others)?)?;
     check_regular(&file, path)?;
+    if access == Access::Write {
+        check_owner(&file.metadata()?)?;
+    }
     Ok(file)
 }
 
@@ -143,6 +147,29 @@ fn check_regular(file: &File, path: &Path) -> io::Result<()> {
         return Err(not_regular("it is on another device than its directory"));
     }
     Ok(())
+}
+
+/// New segments need names: a directory that gives none is refused when the log is opened, not at the first rotation.
+fn check_writable(dir: &Path) -> io::Result<()> {
+    let dir = CString::new(dir.as_os_str().as_bytes())?;
+    let mode = libc::W_OK | libc::X_OK;
+    // SAFETY: the path ends in a zero byte.
+    match unsafe { libc::faccessat(libc::AT_FDCWD, dir.as_ptr(), mode, libc::AT_EACCESS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A log that several users write to ends with files that one of them cannot open.
+fn check_owner(found: &Metadata) -> io::Result<()> {
+    // SAFETY: reads a number of this process.
+    let user = unsafe { libc::geteuid() };
+    let owner = found.uid();
+    if owner == user {
+        return Ok(());
+    }
+    let what = format!("it belongs to user {owner}, and this process runs as user {user}");
+    Err(io::Error::new(ErrorKind::PermissionDenied, what))
 }
 
 fn not_regular(what: &'static str) -> io::Error {

@@ -102,9 +102,13 @@ impl WalReader {
         let cookie = self
             .cookie()?
             .ok_or_else(|| self.without_cookie("row E: COOKIE is missing"))?;
-        let head = cookie
-            .head
-            .ok_or_else(|| self.without_cookie("row F: COOKIE has no valid head"))?;
+        let head = cookie.head.ok_or_else(|| {
+            let error = self.without_cookie("row F: COOKIE has no valid head");
+            match cookie.head_fault {
+                Some(fault) => error.caused_by(fault),
+                None => error,
+            }
+        })?;
         Ok(head.lsn)
     }
 

@@ -30,7 +30,7 @@ use crate::format::{
     Source, Step, Stop, evidence_after,
 };
 use crate::lsn::Lsn;
-use crate::segment::{Directory, FileSource, Salts, segment_name};
+use crate::segment::{COOKIE, Directory, FileSource, Salts, segment_name};
 use crate::sys::Access;
 
 use super::survey::Found;
@@ -113,7 +113,7 @@ pub(crate) fn follow(
         return Err(walk.refuse(CookieState::Missing));
     };
     let Some(head) = cookie.head.map(|slot| slot.lsn) else {
-        return Err(walk.refuse(CookieState::WithoutHead));
+        return Err(walk.refuse_headless(cookie));
     };
     let known = cookie.durable.map_or(head, |slot| slot.lsn.max(head));
     let mut sealed = walk.check_links(head, known)?;
@@ -384,6 +384,19 @@ impl Walk<'_> {
         Refusal {
             row,
             error: Error::new(ErrorKind::Corrupt, what).at_path(self.directory.path()),
+        }
+    }
+
+    /// Row F, with the rule that the slots break.
+    fn refuse_headless(&self, cookie: &Cookie) -> Refusal {
+        let Refusal { row, error } = self.refuse(CookieState::WithoutHead);
+        let error = match cookie.head_fault {
+            Some(fault) => error.caused_by(fault),
+            None => error,
+        };
+        Refusal {
+            row,
+            error: error.at_path(&self.directory.file(COOKIE)),
         }
     }
 
