@@ -64,8 +64,9 @@ pub use crate::{
     stats::Stats,
     sys::sigbus::report_sigbus,
     wal::{
-        Appender, EndKind, Health, OwnedRecord, ReaderRecords, Record, Records, Recovery,
-        Reservation, SegmentInfo, SegmentState, Verdict, VerdictKind, Wal, WalReader,
+        Appender, EndKind, Health, Hold, HoldInfo, OwnedRecord, ReaderRecords, Record, Records,
+        Recovery, Reservation, SegmentInfo, SegmentState, StoredHold, Verdict, VerdictKind, Wal,
+        WalReader,
     },
 };
 

@@ -8,6 +8,7 @@
 //! MANIFEST   64 bytes + user header                                  [manifest]
 //! COOKIE     five blocks of 4096, a slot of 64 at the start of each  [cookie]
 //!            durable 0 │ durable 1 │ head 0 │ head 1 │ clean
+//! *.hold     two blocks of 4096, a slot of 64 at the start of each   [hold]
 //! *.seg      0       prepared part, 64                               [segment_header]
 //!            512     activation part, 64
 //!            4096    frame │ frame │ … up to the seal                [frame]
@@ -24,6 +25,7 @@ pub(crate) mod cookie;
 mod dump;
 mod field;
 pub(crate) mod frame;
+pub(crate) mod hold;
 #[cfg(test)]
 mod image;
 pub(crate) mod manifest;
@@ -36,8 +38,9 @@ pub(crate) mod verdict;
 pub(crate) use batch::BatchLayout;
 pub(crate) use checksum::Checksum;
 pub(crate) use control::{EPOCH_FRAME_SIZE, Epoch, Rewind};
-pub(crate) use cookie::{COOKIE_SIZE, Cookie, Slot, SlotKind};
+pub(crate) use cookie::{COOKIE_SIZE, Cookie, Slot, SlotFault, SlotKind};
 pub(crate) use frame::{DurableDistance, FrameFault, FrameHeader, FrameKind, frame_size};
+pub(crate) use hold::{HOLD_SIZE, HoldSlot, hold_slot_offset, is_hold_name};
 pub(crate) use manifest::{MAX_MANIFEST_LEN, Manifest, ManifestFault};
 pub(crate) use salt::Salt;
 pub(crate) use scan::{ScannedFrame, Scanner, Source, Step, Stop, evidence_after};

@@ -42,13 +42,13 @@ struct State {
 
 /// The generations of one kind of slot: an even one stands in the one block, an odd one in the other.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
+pub(super) struct Turn {
     stored: u64,
     synced: u64,
 }
 
 impl Turn {
-    fn synced(generation: u64) -> Self {
+    pub(super) fn synced(generation: u64) -> Self {
         Self {
             stored: generation,
             synced: generation,
@@ -56,9 +56,14 @@ impl Turn {
     }
 
     /// The generation to store now (J4).
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.stored += if self.stored == self.synced { 1 } else { 2 };
         self.stored
+    }
+
+    /// What was stored is durable now.
+    pub(super) fn settle(&mut self) {
+        self.synced = self.stored;
     }
 }
 

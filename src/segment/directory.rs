@@ -91,6 +91,12 @@ impl Directory {
 
     /// Makes the file `name` with `bytes`, so that it is there whole and durable or not at all.
     pub(crate) fn publish(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.stage(name, bytes)?;
+        self.sync()
+    }
+
+    /// As [`publish`](Self::publish), but the name is durable only after [`sync`](Self::sync).
+    pub(crate) fn stage(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let made = name::unfinished(name);
         self.remove(&made)?;
         let path = self.file(&made);
@@ -105,8 +111,7 @@ impl Directory {
             .map_err(fail("cannot make a file of the log durable"))?;
         self.disk
             .rename(&path, &self.file(name))
-            .map_err(fail("cannot rename a file of the log"))?;
-        self.sync()
+            .map_err(fail("cannot rename a file of the log"))
     }
 }
 

@@ -20,13 +20,14 @@
 //! | `registry` | the segments that hold records, and who reads them |
 //! | `prefault` | writable pages ahead of the tail |
 //! | `source` | a segment's bytes for a scan |
-//! | `cookie` | the open `COOKIE` |
+//! | `cookie`, `hold` | the open `COOKIE`; the open file of a named hold |
 
 mod active;
 mod bytes;
 mod cookie;
 mod directory;
 mod flush;
+mod hold;
 mod name;
 mod prefault;
 mod prepare;
@@ -40,7 +41,8 @@ pub(crate) use bytes::{Exclusive, Held};
 pub(crate) use cookie::CookieFile;
 pub(crate) use directory::Directory;
 pub(crate) use flush::{Flush, MsyncRange};
-pub(crate) use name::{COOKIE, LOCK, MANIFEST, Name, segment as segment_name};
+pub(crate) use hold::HoldFile;
+pub(crate) use name::{COOKIE, LOCK, MANIFEST, Name, hold as hold_name, segment as segment_name};
 pub(crate) use prefault::{Prefaulter, Tick};
 pub(crate) use prepare::Mold;
 pub(crate) use registry::Registry;

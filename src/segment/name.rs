@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 
+use crate::format::is_hold_name;
+
 /// Held locked by the writing opener.
 pub(crate) const LOCK: &str = "LOCK";
 /// The identity of the log.
@@ -11,15 +13,18 @@ pub(crate) const COOKIE: &str = "COOKIE";
 /// What a file is called until it is complete.
 const UNFINISHED: &str = ".new";
 const SEGMENT: &str = ".seg";
+const HOLD: &str = ".hold";
 const DIGITS: usize = 20;
 
 /// What a name in the directory stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     Lock,
     Manifest,
     Cookie,
     Segment(u32),
+    /// Of the hold with this name.
+    Hold(String),
     /// A file of ours that was never finished.
     Unfinished,
     /// Not ours.
@@ -29,6 +34,11 @@ pub(crate) enum Name {
 /// The name of segment `id`.
 pub(crate) fn segment(id: u32) -> String {
     format!("{id:0DIGITS$}{SEGMENT}")
+}
+
+/// The name of the file of the hold `name`.
+pub(crate) fn hold(name: &str) -> String {
+    format!("{name}{HOLD}")
 }
 
 /// The name under which the file `name` is made.
@@ -46,11 +56,15 @@ impl Name {
             LOCK => Self::Lock,
             MANIFEST => Self::Manifest,
             COOKIE => Self::Cookie,
-            _ => Self::parse_segment(name),
+            _ => Self::parse_suffixed(name),
         }
     }
 
-    fn parse_segment(name: &str) -> Self {
+    fn parse_suffixed(name: &str) -> Self {
+        let hold = name.strip_suffix(HOLD).filter(|name| is_hold_name(name));
+        if let Some(hold) = hold {
+            return Self::Hold(hold.to_owned());
+        }
         if let Some(finished) = name.strip_suffix(UNFINISHED) {
             let ours = !matches!(
                 Self::parse(OsStr::new(finished)),
@@ -87,6 +101,8 @@ mod tests {
             assert_eq!(parse(&unfinished(&segment(id))), Name::Unfinished);
         }
         assert_eq!(segment(42), "00000000000000000042.seg");
+        assert_eq!(parse("archive-1.hold"), Name::Hold("archive-1".to_owned()));
+        assert_eq!(parse("archive-1.hold.new"), Name::Unfinished);
         assert_eq!(parse("MANIFEST"), Name::Manifest);
         assert_eq!(parse("MANIFEST.new"), Name::Unfinished);
     }
@@ -106,6 +122,8 @@ mod tests {
             "LOCK.new",
             "MANIFEST.new.new",
             "notes.txt",
+            "Archive.hold",
+            ".hold",
             "00000000000000000042.seg ",
             ".new",
         ] {

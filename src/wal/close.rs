@@ -55,6 +55,7 @@ impl Wal {
         self.handle.stop();
         let idle = self.await_writers(deadline_ns);
         let marked = closed.and_then(|()| self.mark_clean());
+        shared.holds.quiesce();
         idle?;
         drop(self.handle.lock.lock().take());
         synced.and(marked)

@@ -5,9 +5,12 @@
 //! another segment, sync `COOKIE`; move the head; take the segments below it out of the registry. Only then can their
 //! files be reused.
 //!
+//! A hold that is registered under that lock is seen by every later move.
+//!
 //! # Invariants
 //! * D1. `head ≤ durable`, always.
 //! * D2. A segment is given up only when the head beyond it is durable in `COOKIE`.
+//! * D3. The head never passes a hold.
 
 use std::sync::atomic::Ordering;
 
@@ -24,6 +27,9 @@ impl Wal {
     /// `lsn` is the position of a record, or [`durable`](Self::durable) or [`end`](Self::end). Makes everything below it
     /// durable first; a position below the head changes nothing. Within one segment the head moves in memory, and is durable
     /// with the next sync of `COOKIE`; when it crosses into another segment it is durable on return.
+    ///
+    /// A [`Hold`](crate::Hold) below `lsn` stops the head at its position: the call succeeds, [`head`](Self::head) says how
+    /// far the head came, and once the hold has moved on or is gone the same call gets the rest.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if no record begins at `lsn`; otherwise as [`sync_to`](Self::sync_to).
@@ -67,6 +73,7 @@ impl Shared {
     fn move_head(&self, lsn: Lsn) -> Result<()> {
         let _discarding = self.discarding.lock();
         self.check()?;
+        let lsn = self.holds.limit(lsn);
         let head = self.head();
         if lsn <= head {
             return Ok(());

@@ -7,6 +7,7 @@
 //! | `sync` | group commit, callbacks |
 //! | `read`, `record` | `get`, `records` |
 //! | `discard` | the head, and what becomes reusable |
+//! | `hold`, `holds` | what keeps the head back |
 //! | `close` | the orderly end |
 //! | `shared` | the state, and how the core's needs are met |
 //! | `signals`, `background`, `hooks` | threads, and how work reaches them |
@@ -19,6 +20,8 @@ mod close;
 mod create;
 mod discard;
 mod health;
+mod hold;
+mod holds;
 mod hooks;
 mod open;
 mod opened;
@@ -48,6 +51,8 @@ use crate::stats::Stats;
 
 pub use appender::Appender;
 pub use health::Health;
+pub use hold::Hold;
+pub use holds::{HoldInfo, StoredHold};
 pub use read::Records;
 pub use reader::{
     OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind, WalReader,

@@ -8,17 +8,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Activation, COOKIE_SIZE, Cookie, Manifest, Scanner, Slot, Step, Uuid};
 use crate::options::{Create, UnknownFilesystem, WalOptions};
 use crate::segment::{
-    COOKIE, CookieFile, Directory, FileSource, LOCK, Mold, Registry, Shelf, segment_name,
+    COOKIE, CookieFile, Directory, FileSource, LOCK, Mold, Registry, Shelf, hold_name, segment_name,
 };
 use crate::stats::Counters;
 use crate::sys::{Access, Disk, FileSystem, Lock, Made, Random, RealDisk, clock};
 
 use super::Wal;
 use super::create::{first_lsn, first_segment, is_unfinished, write_manifest};
+use super::holds::{Holds, read_holds};
 use super::opened::{Basis, Opened};
 use super::recover::{Header, Room as Remaining, Survey, read_headers, read_manifest, read_whole};
 use super::recovery::{EndKind, Recovery};
-use super::reopen::reopen;
+use super::reopen::{Past, reopen};
 use super::signals::Staffing;
 
 /// What the machine provides.
@@ -94,15 +95,25 @@ fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
         size: manifest.segment_size,
         random: Arc::clone(&setting.random),
     };
+    let holds = read_holds(&directory, &manifest, &survey)?;
     let counters = Counters::default();
     let mut opened = match read_cookie(&directory, &manifest, &survey)? {
         Some(cookie) if !is_unfinished(&cookie) => {
-            reopen(&mold, options, setting.boot, &survey, &manifest, &cookie)?
+            let past = Past {
+                survey: &survey,
+                manifest: &manifest,
+                known: &cookie,
+                holds: &holds,
+            };
+            reopen(&mold, options, setting.boot, &past)?
         }
         // `COOKIE` is durable before a segment is named: beside segments its want is a loss, no unfinished creation.
-        None if !survey.segments.is_empty() => return Err(cookie_missing(&directory)),
+        None if !survey.segments.is_empty() || !holds.is_empty() => {
+            return Err(cookie_missing(&directory));
+        }
         found => {
             check_unborn(&mold, &survey, &manifest)?;
+            check_unheld(&directory, &survey)?;
             begin(&mold, options, setting, found, &counters)?
         }
     };
@@ -263,6 +274,15 @@ fn check_unborn(mold: &Mold, survey: &Survey, manifest: &Manifest) -> Result<()>
     Ok(())
 }
 
+/// A log can be held only once it is whole.
+fn check_unheld(directory: &Directory, survey: &Survey) -> Result<()> {
+    let Some(name) = survey.holds.first() else {
+        return Ok(());
+    };
+    let what = "COOKIE says that the log was never finished, and a hold says that it was";
+    Err(Error::new(ErrorKind::Corrupt, what).at_path(&directory.file(&hold_name(name))))
+}
+
 fn is_without_frames(mold: &Mold, activation: &Activation) -> Result<bool> {
     let path = mold.directory.segment(activation.segment);
     let fail = |error| Error::io("cannot read a segment", &path, error);
@@ -322,6 +342,7 @@ fn begin(
         cookie,
         shelf,
         registry,
+        holds: Holds::default(),
         recovery,
     })
 }

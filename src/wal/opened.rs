@@ -14,6 +14,7 @@ use crate::sync::{CachePadded, Mutex};
 use crate::sys::{Lock, fork};
 
 use super::close::Closing;
+use super::holds::Holds;
 use super::hooks::Hooks;
 use super::recover::Room as Remaining;
 use super::recovery::Recovery;
@@ -31,6 +32,7 @@ pub(crate) struct Opened {
     pub(crate) cookie: CookieFile,
     pub(crate) shelf: Shelf,
     pub(crate) registry: Registry,
+    pub(crate) holds: Holds,
     pub(crate) recovery: Recovery,
 }
 
@@ -69,6 +71,7 @@ impl Opened {
             ending: Ending::new(),
             shelf: self.shelf,
             registry: self.registry,
+            holds: self.holds,
             cookie: self.cookie,
             flush: Box::new(MsyncRange),
             head: AtomicU64::new(self.head.to_word()),

@@ -9,23 +9,32 @@ use crate::format::{ActivationFault, Cookie, Manifest};
 use crate::options::WalOptions;
 use crate::segment::{CookieFile, Directory, Mold, Registry, Shelf, segment_name};
 
+use super::holds::{Holds, StoredHold};
 use super::opened::Opened;
 use super::recover::{
     ChainFound, Depth, Found, Header, Survey, Trust, Walk, follow, read_headers, settle,
 };
 use super::recovery::{EndKind, Recovery};
 
+/// What an earlier process left, as far as it was read.
+#[derive(Clone, Copy)]
+pub(crate) struct Past<'a> {
+    pub(crate) survey: &'a Survey,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) known: &'a Cookie,
+    pub(crate) holds: &'a [StoredHold],
+}
+
 /// A log that is there.
 pub(crate) fn reopen(
     mold: &Mold,
     options: &WalOptions,
     boot: [u8; 16],
-    survey: &Survey,
-    manifest: &Manifest,
-    known: &Cookie,
+    past: &Past<'_>,
 ) -> Result<Opened> {
     let directory = &mold.directory;
-    let files = read_headers(directory, &survey.segments, manifest)?;
+    let known = past.known;
+    let files = read_headers(directory, &past.survey.segments, past.manifest)?;
     let walk = Walk {
         directory,
         segments: &files,
@@ -34,6 +43,8 @@ pub(crate) fn reopen(
     let chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
     refuse_strangers(directory, &files, &chain)?;
     let cookie = CookieFile::open(directory, mold.uuid, boot, known)?;
+    // Before anything is appended: beyond the end a hold would miss what will stand there.
+    let holds = Holds::reopen(directory, past.holds, chain.head, chain.end)?;
     let closed = known.clean.is_some_and(|slot| slot.lsn == chain.end) && chain.cut.is_none();
     let trust = if closed {
         Trust::Closed
@@ -80,6 +91,7 @@ pub(crate) fn reopen(
         cookie,
         shelf,
         registry,
+        holds,
         recovery,
     })
 }

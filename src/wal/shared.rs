@@ -20,6 +20,7 @@ use crate::sync::{AtomicU32, CachePadded, Mutex};
 use crate::sys::thread::{rest_ns, spin, yield_now};
 use crate::sys::{clock, fork, futex};
 
+use super::holds::Holds;
 use super::hooks::Hooks;
 use super::recovery::Recovery;
 use super::signals::{Request, Signals};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) ending: Ending,
     pub(crate) shelf: Shelf,
     pub(crate) registry: Registry,
+    pub(crate) holds: Holds,
     pub(crate) cookie: CookieFile,
     pub(crate) flush: Box<dyn Flush>,
     pub(crate) head: AtomicU64,

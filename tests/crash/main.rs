@@ -10,6 +10,7 @@
 )]
 
 mod explore;
+mod holds;
 mod life;
 mod model;
 mod regressions;

@@ -12,6 +12,7 @@
 //! | `user` | owners, modes, standard streams, a read-only file system, a file cut under a mapping |
 //! | `misuse` | options and positions that are refused |
 //! | `readonly` | a reader beside a writer; verification |
+//! | `hold` | what keeps the head back, in this process and after it |
 //! | `fork` | a forked child is refused, and keeps nothing |
 //! | `mended` | faults that were found and mended |
 //! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
@@ -34,6 +35,7 @@ mod bad;
 mod company;
 mod device;
 mod fork;
+mod hold;
 mod kill;
 mod mended;
 mod misuse;

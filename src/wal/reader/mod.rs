@@ -18,6 +18,7 @@ use crate::lsn::Lsn;
 use crate::segment::{COOKIE, Directory};
 use crate::sys::{Access, Disk, RealDisk};
 
+use super::holds::StoredHold;
 use super::recover::{Found, Header, Survey, read_headers, read_manifest, read_whole};
 
 pub use records::{OwnedRecord, ReaderRecords};
@@ -138,6 +139,19 @@ impl WalReader {
             .map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
         bytes.resize(size, 0);
         Ok(Some(Cookie::decode(&bytes, &self.manifest.uuid)))
+    }
+
+    /// The named holds, by name: what their files say. One that is damaged is among them, with its
+    /// [problem](StoredHold::problem).
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io) if the directory cannot be listed.
+    pub fn holds(&self) -> Result<Vec<StoredHold>> {
+        let names = Survey::of(&self.directory)?.holds;
+        let read = |name: &String| StoredHold::read(&self.directory, name, &self.manifest.uuid);
+        // One that was released meanwhile is none.
+        let found = names.iter().map(read).filter(|hold| !hold.is_gone());
+        Ok(found.collect())
     }
 
     /// The headers of all segments. A file that was renamed or removed between listing and opening is looked for again.

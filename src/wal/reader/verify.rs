@@ -40,7 +40,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The row of the decision table in `docs/durability.md`.
+    /// The row of the decision table in `docs/durability.md`; `-` if the log is sound and the file of a hold is damaged.
     pub fn row(&self) -> char {
         self.row
     }
@@ -112,11 +112,19 @@ impl Verdict {
         }
     }
 
+    /// Every frame is as it should be, and the file of a hold is not.
+    fn held_up(chain: &ChainFound, problem: Error) -> Self {
+        Self {
+            row: '-',
+            name: "a hold is damaged",
+            kind: kind_of(&problem),
+            problem: Some(problem),
+            ..Self::accepted(chain)
+        }
+    }
+
     fn refused(refusal: Refusal) -> Self {
-        let kind = match refusal.error.kind() {
-            ErrorKind::Corrupt => VerdictKind::Corrupt,
-            _ => VerdictKind::Unreadable,
-        };
+        let kind = kind_of(&refusal.error);
         Self {
             row: refusal.row.letter,
             name: refusal.row.name,
@@ -128,6 +136,13 @@ impl Verdict {
             durable: None,
             problem: Some(refusal.error),
         }
+    }
+}
+
+fn kind_of(problem: &Error) -> VerdictKind {
+    match problem.kind() {
+        ErrorKind::Corrupt | ErrorKind::Incompatible => VerdictKind::Corrupt,
+        _ => VerdictKind::Unreadable,
     }
 }
 
@@ -156,8 +171,19 @@ impl WalReader {
 
     fn look(&self) -> Verdict {
         match self.inspect() {
-            Ok(chain) => Verdict::accepted(&chain),
+            Ok(chain) => match self.problem_of_holds() {
+                None => Verdict::accepted(&chain),
+                Some(problem) => Verdict::held_up(&chain, problem),
+            },
             Err(refusal) => Verdict::refused(refusal),
+        }
+    }
+
+    /// What an open would be refused for beside a sound log.
+    fn problem_of_holds(&self) -> Option<Error> {
+        match self.holds() {
+            Ok(holds) => holds.iter().find_map(|hold| hold.problem().cloned()),
+            Err(error) => Some(error),
         }
     }
 

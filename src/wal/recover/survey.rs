@@ -18,6 +18,8 @@ pub(crate) struct Survey {
     pub(crate) has_manifest: bool,
     pub(crate) has_cookie: bool,
     pub(crate) segments: Vec<u32>,
+    /// The names of holds.
+    pub(crate) holds: Vec<String>,
     /// Our own files that were never finished.
     pub(crate) unfinished: Vec<String>,
     pub(crate) foreign: Vec<PathBuf>,
@@ -32,18 +34,20 @@ impl Survey {
                 Name::Manifest => survey.has_manifest = true,
                 Name::Cookie => survey.has_cookie = true,
                 Name::Segment(id) => survey.segments.push(id),
+                Name::Hold(name) => survey.holds.push(name),
                 Name::Unfinished => survey.unfinished.extend(name.into_string()),
                 Name::Foreign => survey.foreign.push(directory.path().join(name)),
             }
         }
         survey.segments.sort_unstable();
+        survey.holds.sort_unstable();
         survey.foreign.sort_unstable();
         Ok(survey)
     }
 
     /// Whether nothing of a log is there.
     pub(crate) fn is_blank(&self) -> bool {
-        !self.has_manifest && !self.has_cookie && self.segments.is_empty()
+        !self.has_manifest && !self.has_cookie && self.segments.is_empty() && self.holds.is_empty()
     }
 }
 
