@@ -64,9 +64,9 @@ pub use crate::{
     stats::Stats,
     sys::sigbus::report_sigbus,
     wal::{
-        Appender, EndKind, Health, Hold, HoldInfo, OwnedRecord, ReaderRecords, Record, Records,
-        Recovery, Reservation, SegmentInfo, SegmentState, StoredHold, Verdict, VerdictKind, Wal,
-        WalReader,
+        Appender, EndKind, Follower, Health, Hold, HoldInfo, OwnedRecord, ReaderRecords, Record,
+        Records, Recovery, Reservation, SegmentInfo, SegmentState, StoredHold, Verdict,
+        VerdictKind, Wal, WalReader,
     },
 };
 

@@ -1,4 +1,4 @@
-//! [`FileSource`]: the bytes of a segment for a scan, by `pread` in steps of a mebibyte.
+//! [`FileSource`]: the bytes of a segment for a scan, by `pread` in steps of a mebibyte, or of what its user says.
 //!
 //! A scan through a mapping would fault page by page, and one with read-ahead would leave large folios behind, which
 //! each later sync of a small store would write in whole. So the file is read with random access announced, and its
@@ -20,6 +20,8 @@ pub(crate) struct FileSource {
     window: Vec<u8>,
     /// Where the window begins in the file.
     begin: u64,
+    step: usize,
+    reads: u64,
 }
 
 impl FileSource {
@@ -31,7 +33,30 @@ impl FileSource {
             size,
             window: Vec::new(),
             begin: 0,
+            step: STEP,
+            reads: 0,
         })
+    }
+
+    /// Reads at least `step` bytes at a time.
+    pub(crate) fn in_steps_of(mut self, step: usize) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &dyn DiskFile {
+        &*self.file
+    }
+
+    /// How many times the file was read.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    /// Gives up what was read, so that the file is read again.
+    pub(crate) fn forget(&mut self) {
+        self.window.clear();
     }
 
     fn covers(&self, offset: u64, len: usize) -> bool {
@@ -40,8 +65,9 @@ impl FileSource {
 
     fn fill(&mut self, offset: u64, len: usize) -> io::Result<()> {
         let room = usize::try_from(self.size - offset).unwrap_or(usize::MAX);
-        self.window.resize(len.max(STEP).min(room), 0);
+        self.window.resize(len.max(self.step).min(room), 0);
         self.begin = offset;
+        self.reads += 1;
         let read = self.file.read_at(offset, &mut self.window)?;
         self.window.truncate(read);
         if read < len {

@@ -55,7 +55,8 @@ pub use hold::Hold;
 pub use holds::{HoldInfo, StoredHold};
 pub use read::Records;
 pub use reader::{
-    OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind, WalReader,
+    Follower, OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind,
+    WalReader,
 };
 pub use record::Record;
 pub use recovery::{EndKind, Recovery};

@@ -13,6 +13,8 @@
 //! | `misuse` | options and positions that are refused |
 //! | `readonly` | a reader beside a writer; verification |
 //! | `hold` | what keeps the head back, in this process and after it |
+//! | `follow` | a reader that waits for what another process appends |
+//! | `live` | readers in processes of their own beside a writer that is killed |
 //! | `fork` | a forked child is refused, and keeps nothing |
 //! | `mended` | faults that were found and mended |
 //! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
@@ -34,9 +36,11 @@ mod append;
 mod bad;
 mod company;
 mod device;
+mod follow;
 mod fork;
 mod hold;
 mod kill;
+mod live;
 mod mended;
 mod misuse;
 mod readonly;

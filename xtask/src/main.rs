@@ -1,4 +1,4 @@
-//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|ci|skips`.
+//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|ci|campaign|skips`.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
@@ -6,6 +6,7 @@
     reason = "a tool for the terminal prints, and reads the clock to say how long a step took"
 )]
 
+mod campaign;
 mod ci;
 mod command;
 mod loom;
@@ -35,6 +36,8 @@ enum Chore {
     Loom(loom::Options),
     /// Run every check there is, and print what each took
     Ci(ci::Options),
+    /// Run a check at its full length, of which `ci` runs a slice
+    Campaign(campaign::Options),
     /// Judge the record of checks that could not run
     Skips,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Loom(options) => loom::run(&options),
         Chore::Ci(options) => ci::run(&options),
+        Chore::Campaign(options) => campaign::run(&options),
         Chore::Skips => skips::run(),
     };
     match done {

@@ -17,4 +17,4 @@ mod wait;
 
 pub use rng::{Rng, seed};
 pub use temp::TempDir;
-pub use wait::wait_until;
+pub use wait::{Stopwatch, wait_until};

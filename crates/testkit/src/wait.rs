@@ -1,4 +1,4 @@
-//! Waiting for a condition by giving way to other threads, without sleep.
+//! Waiting for a condition by giving way to other threads, without sleep; and how long something took.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +14,24 @@ pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
         thread::yield_now();
     }
     true
+}
+
+/// How long it is since it was started.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Started now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 #[cfg(test)]

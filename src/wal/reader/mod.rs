@@ -4,6 +4,10 @@
 //! copy: a writer that goes on appending, or recycles a segment, can only make a check fail. A frame that passes is
 //! genuine, because its checksum covers its position and the salt of its segment's life.
 
+mod course;
+mod follow;
+mod live;
+mod record;
 mod records;
 mod verify;
 
@@ -21,7 +25,9 @@ use crate::sys::{Access, Disk, RealDisk};
 use super::holds::StoredHold;
 use super::recover::{Found, Header, Survey, read_headers, read_manifest, read_whole};
 
-pub use records::{OwnedRecord, ReaderRecords};
+pub use follow::Follower;
+pub use record::OwnedRecord;
+pub use records::ReaderRecords;
 pub use verify::{Verdict, VerdictKind};
 
 /// A log open for reading. See [`Wal::open_read_only`](crate::Wal::open_read_only).
@@ -189,6 +195,13 @@ impl WalReader {
         };
         Ok(files.iter().map(info).collect())
     }
+}
+
+#[cold]
+fn discarded(lsn: Lsn, head: Lsn) -> Error {
+    Error::new(ErrorKind::Discarded, "the record was discarded")
+        .at_lsn(lsn)
+        .advise(format!("read on from the head, {head}"))
 }
 
 fn no_log(dir: &Path) -> Error {

@@ -15,4 +15,6 @@ mod survey;
 
 pub(crate) use chain::{ChainFound, Depth, Refusal, Walk, follow};
 pub(crate) use settle::{Room, Trust, settle};
-pub(crate) use survey::{Found, Header, Survey, read_headers, read_manifest, read_whole};
+pub(crate) use survey::{
+    Found, Header, Survey, header_of, read_headers, read_manifest, read_whole,
+};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
@@ -135,10 +135,18 @@ pub(crate) fn read_headers(
 }
 
 fn read_header(directory: &Directory, id: u32, manifest: &Manifest) -> Result<Found> {
-    let path = directory.segment(id);
     let file = directory.open(&segment_name(id), Access::Read)?;
-    let fail =
-        |error| Error::io("cannot read the header of a segment", &path, error).at_segment(id);
+    header_of(&*file, &directory.segment(id), id, manifest)
+}
+
+/// Reads the header of the open file that is, or was, named `path` for segment `id`.
+pub(crate) fn header_of(
+    file: &dyn DiskFile,
+    path: &Path,
+    id: u32,
+    manifest: &Manifest,
+) -> Result<Found> {
+    let fail = |error| Error::io("cannot read the header of a segment", path, error).at_segment(id);
     let mut block = vec![0; 4096];
     let read = file.read_at(0, &mut block).map_err(fail)?;
     block.truncate(read);
@@ -149,7 +157,7 @@ fn read_header(directory: &Directory, id: u32, manifest: &Manifest) -> Result<Fo
                 ErrorKind::Incompatible,
                 "a segment was written by a newer version of segwal",
             )
-            .at_path(&path)
+            .at_path(path)
             .at_segment(id));
         }
         Err(fault) => Header::Damaged(fault),
