@@ -68,6 +68,8 @@ counters! {
     created_segments,
     /// Segments made by reusing a file whose records were discarded.
     reused_segments,
+    /// Bytes of reused segments that were written anew, because the page cache had lost them meanwhile.
+    refilled_bytes,
     /// Files removed because they were not needed.
     removed_segments,
     /// Times an append found no segment ready.

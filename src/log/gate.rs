@@ -29,7 +29,6 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
-use crate::seeded::{self, Bug};
 use crate::sync::twin::{self, Twin};
 use crate::sync::{AtomicU32, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, PATIENT_TURNS};
 
@@ -105,12 +104,10 @@ impl Gate {
         Lsn::from_word(self.durable.load(Ordering::Acquire)).unwrap_or(Lsn::MAX)
     }
 
-    /// Whether the frame at `lsn` survives power loss.
     #[inline]
-    pub fn is_durable(&self, lsn: Lsn) -> bool {
+    fn is_durable(&self, lsn: Lsn) -> bool {
         let durable = self.durable();
-        let inclusive = twin::is(Twin::DurableInclusive) || seeded::is(Bug::DurableInclusive);
-        lsn < durable || (inclusive && lsn == durable)
+        lsn < durable || (twin::is(Twin::DurableInclusive) && lsn == durable)
     }
 
     /// Returns once the frame at `wish.lsn`, which is published or being filled by the caller's elders, is durable.
@@ -258,10 +255,6 @@ impl Leadership<'_> {
         let from = self.gate.durable();
         let mut to = self.work.frontier().max(from);
         let began_ns = self.host.now_ns();
-        if seeded::is(Bug::AckBeforeSync) {
-            // Release: as in `succeed`; the defect is its place.
-            self.gate.durable.store(to.to_word(), Ordering::Release);
-        }
         self.flush(from, to)?;
         if twin::is(Twin::FrontierAfterFlush) {
             to = self.work.frontier().max(from);
@@ -280,9 +273,6 @@ impl Leadership<'_> {
         };
         let result = self.work.flush(from, to);
         unfinished.tenure = Tenure::Over;
-        if seeded::is(Bug::MissingPoison) {
-            return result;
-        }
         result.map_err(|failure| self.ending.poison(failure))
     }
 
@@ -394,8 +384,7 @@ impl Leadership<'_> {
 
 impl Drop for Leadership<'_> {
     fn drop(&mut self) {
-        let keeps = twin::is(Twin::LeaderKeepsFlag) || seeded::is(Bug::LeaderFlagLeftSet);
-        if self.tenure == Tenure::Over || keeps {
+        if self.tenure == Tenure::Over || twin::is(Twin::LeaderKeepsFlag) {
             return;
         }
         let mut state = self.gate.state.lock();

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::format::{COOKIE_SIZE, Cookie, Slot, SlotKind, Uuid, cookie};
 use crate::lsn::Lsn;
-use crate::seeded::{self, Bug};
 use crate::sync::Mutex;
 use crate::sys::{Access, Mapping};
 
@@ -58,12 +57,7 @@ impl Turn {
 
     /// The generation to store now (J4).
     pub(super) fn next(&mut self) -> u64 {
-        let unheeding = seeded::is(Bug::CookieSlotOverwritten);
-        self.stored += if self.stored == self.synced || unheeding {
-            1
-        } else {
-            2
-        };
+        self.stored += if self.stored == self.synced { 1 } else { 2 };
         self.stored
     }
 
@@ -107,6 +101,8 @@ impl CookieFile {
         let path = directory.file(name::COOKIE);
         let file = directory.open(name::COOKIE, Access::Write)?;
         let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
+        file.unshare(0..COOKIE_SIZE)
+            .map_err(|error| Error::io("cannot unshare the blocks of COOKIE", &path, error))?;
         let bytes = Exclusive::map(&*file, COOKIE_SIZE)
             .map_err(|error| Error::io("cannot map COOKIE", &path, error))?;
         let generation = |slot: Option<Slot>| slot.map_or(0, |slot| slot.generation);

@@ -17,6 +17,7 @@
 //! | `flush` | how its frames become durable |
 //! | `salts` | which salt rules which part of it |
 //! | `prepare`, `shelf` | making segments ready; the ready and the recycle queue |
+//! | `refill` | every page in a folio of its own |
 //! | `registry` | the segments that hold records, and who reads them |
 //! | `prefault` | writable pages ahead of the tail |
 //! | `source` | a segment's bytes for a scan |
@@ -31,6 +32,7 @@ mod hold;
 mod name;
 mod prefault;
 mod prepare;
+mod refill;
 mod registry;
 mod salts;
 mod shelf;

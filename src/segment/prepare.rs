@@ -12,22 +12,26 @@
 //! recovery reclaims it. The old activation is cleared with the same store, and could not be valid beside the new header.
 //!
 //! A failure leaves no partial file behind and is tried again under the same id.
+//!
+//! # Blocks and pages of a file that was there
+//! What another file shares after a copy by reflink is unshared first, while a want of space is an error and not yet a
+//! `SIGBUS`. The pages of a reused file that the mapping has lost are refilled, see [`refill`](super::refill); those of a
+//! file that an earlier process left are dropped from the cache, so that they come back through the mapping, one by one.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::format::{Prepared, Salt, Uuid, encode_block};
-use crate::seeded::{self, Bug};
-use crate::sys::{Access, DiskFile, Mapping, Populated, Random};
+use crate::stats::Counters;
+use crate::sys::{Access, DiskFile, Mapping, Random};
 
 use super::bytes::Exclusive;
+use super::refill::{dirty_every_page, refill};
 use super::registry::Reusable;
 use super::salts::Salts;
 use super::{Directory, name};
 
-/// How far pages are brought in at a time.
-const STEP: usize = 1 << 20;
 /// What of a ready segment is kept writable for the first appends.
 const WARM: usize = 64 << 10;
 const PAGE: usize = 4096;
@@ -89,7 +93,7 @@ impl Mold {
         file.allocate(self.size)
             .map_err(self.failed("cannot allocate a segment", id))?;
         let mut bytes = self.map(&*file, id)?;
-        write_every_page(&mut bytes).map_err(self.failed("cannot fill a segment", id))?;
+        dirty_every_page(&mut bytes).map_err(self.failed("cannot fill a segment", id))?;
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
         file.sync()
@@ -99,29 +103,41 @@ impl Mold {
     }
 
     /// Makes segment `id` of a file whose records are discarded.
-    pub(crate) fn reuse(&self, id: u32, old: Reusable) -> Result<Ready> {
+    pub(crate) fn reuse(&self, id: u32, old: Reusable, counters: &Counters) -> Result<Ready> {
         let named = name::segment(old.id);
+        let file = self.directory.open(&named, Access::Write)?;
+        self.unshare(&*file, id)?;
         let (mut bytes, salts) = match old.mapped {
             Some((bytes, salts)) => (bytes, Some(salts)),
-            None => (self.map_existing(old.id)?, None),
+            None => (self.map(&*file, id)?, None),
         };
+        let refilled = refill(&mut bytes, &*file)
+            .map_err(self.failed("cannot refill an evicted segment", id))?;
+        counters.refilled_bytes.add(refilled);
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
-        if !seeded::is(Bug::RenameBeforeHeader) {
-            bytes
-                .mapping()
-                .sync(0..PAGE)
-                .map_err(self.failed("cannot make the header of a reused segment durable", id))?;
-        }
+        bytes
+            .mapping()
+            .sync(0..PAGE)
+            .map_err(self.failed("cannot make the header of a reused segment durable", id))?;
         if old.id != id {
             self.name(id, &named)?;
         }
         self.ready(prepared, bytes, salts.as_ref())
     }
 
-    fn map_existing(&self, id: u32) -> Result<Exclusive> {
-        let file = self.directory.open(&name::segment(id), Access::Write)?;
-        self.map(&*file, id)
+    /// Gives the file blocks of its own, wherever a copy by reflink shares them.
+    fn unshare(&self, file: &dyn DiskFile, id: u32) -> Result<u64> {
+        file.unshare(0..self.size)
+            .map_err(self.failed("cannot unshare the blocks of a segment", id))
+    }
+
+    /// Maps a file of an earlier process, none of whose pages stay in the cache.
+    fn map_afresh(&self, file: &dyn DiskFile, id: u32) -> Result<Exclusive> {
+        self.unshare(file, id)?;
+        // Advice: what stays costs device writes, and nothing else.
+        drop(file.drop_cache());
+        self.map(file, id)
     }
 
     /// Takes a segment that an earlier process made ready and never activated: its name and bytes need not be durable.
@@ -129,14 +145,14 @@ impl Mold {
         let file = self.directory.open(&name::segment(id), Access::Write)?;
         file.sync()
             .map_err(self.failed("cannot make a ready segment durable", id))?;
-        let bytes = self.map(&*file, id)?;
+        let bytes = self.map_afresh(&*file, id)?;
         self.ready(self.prepared(id), bytes, None)
     }
 
     /// Takes a segment that an abandoned future activated: its activation is cleared, durably, before it can be used.
     pub(crate) fn reset(&self, id: u32) -> Result<Ready> {
         let file = self.directory.open(&name::segment(id), Access::Write)?;
-        let mut bytes = self.map(&*file, id)?;
+        let mut bytes = self.map_afresh(&*file, id)?;
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
         file.sync()
@@ -150,19 +166,12 @@ impl Mold {
             .disk()
             .rename(&from, &to)
             .map_err(self.failed("cannot name a segment", id))?;
-        if seeded::is(Bug::NoDirectorySync) {
-            return Ok(());
-        }
         self.directory.sync()
     }
 
     fn ready(&self, prepared: Prepared, bytes: Exclusive, old: Option<&Salts>) -> Result<Ready> {
         warm(bytes.mapping());
-        let salt = if seeded::is(Bug::SaltKept) || seeded::is(Bug::StaleFrameAccepted) {
-            Salt::new(1)
-        } else {
-            self.draw_salt(|salt| old.is_none_or(|old| old.differ_from(salt)))?
-        };
+        let salt = self.draw_salt(|salt| old.is_none_or(|old| old.differ_from(salt)))?;
         Ok(Ready {
             prepared,
             bytes,
@@ -181,21 +190,6 @@ impl Mold {
             }
         }
     }
-}
-
-/// Dirties every page, by the kernel where it can: then the first sync writes every block.
-fn write_every_page(bytes: &mut Exclusive) -> io::Result<()> {
-    let size = bytes.mapping().size();
-    for start in (0..size).step_by(STEP) {
-        let end = (start + STEP).min(size);
-        let populated = bytes.mapping().populate_write(start..end)?;
-        if populated == Populated::Unsupported {
-            (start..end)
-                .step_by(PAGE)
-                .for_each(|page| bytes.store(page, &[0]));
-        }
-    }
-    Ok(())
 }
 
 /// Makes the first pages writable again after the sync write-protected them. Advice only.

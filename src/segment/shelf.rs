@@ -155,7 +155,7 @@ impl Shelf {
             let old = file.id;
             let ready = self
                 .mold
-                .reuse(id, file)
+                .reuse(id, file, counters)
                 .inspect_err(|_| self.reclaim(old))?;
             counters.reused_segments.add(1);
             ready

@@ -19,11 +19,11 @@ use std::io;
 use std::ops::Range;
 use std::{ptr, slice};
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 
-use super::Access;
 #[cfg(feature = "fault")]
 use super::sim::MappedImage;
+use super::{Access, residence};
 
 /// A shared mapping of the beginning of a file.
 #[derive(Debug)]
@@ -47,6 +47,16 @@ pub enum Populated {
     Done,
     /// The kernel is older than 5.14 and cannot: touch a byte of each page instead, or go without.
     Unsupported,
+}
+
+/// Whether pages were in memory ever since they were brought in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of them, as the mapping's own faults put them there.
+    Whole,
+    /// Some were never brought in through the mapping, or the kernel has evicted them since. They may be in memory again, in
+    /// large folios that another program's reads made.
+    Lost,
 }
 
 impl Mapping {
@@ -152,7 +162,29 @@ impl Mapping {
                 populated(uninterrupted(|| map.advise_range(advice, range.start, len)))
             }
             #[cfg(feature = "fault")]
-            Memory::Simulated(image) => image.populate(),
+            Memory::Simulated(image) => image.populate_write(range),
+        }
+    }
+
+    /// Whether every page was in memory ever since this mapping brought it in.
+    pub fn kept(&self) -> Kept {
+        match &self.memory {
+            Memory::Real(map) => residence::kept(map.as_ptr(), map.len()),
+            #[cfg(feature = "fault")]
+            Memory::Simulated(image) => image.kept(),
+        }
+    }
+
+    /// Lets go of all pages, so that [`DiskFile::drop_cache`](super::DiskFile::drop_cache) drops them too if they are clean. The
+    /// bytes stay, in the cache or in the file, and the next access brings its page in again.
+    pub fn release(&self) -> io::Result<()> {
+        match &self.memory {
+            Memory::Real(map) => {
+                // SAFETY: a shared mapping of a file takes its bytes from the file again, unsynced ones included, M3.
+                uninterrupted(|| unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) })
+            }
+            #[cfg(feature = "fault")]
+            Memory::Simulated(image) => image.release(),
         }
     }
 

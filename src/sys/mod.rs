@@ -11,6 +11,7 @@
 //! | [`Disk::create`], [`Disk::rename`], [`Disk::remove`] | the name is there or gone for every process | [`Disk::sync_dir`]: old or new |
 //! | [`DiskFile::allocate`], [`DiskFile::truncate`] | the length is visible | [`DiskFile::sync`]: old or new |
 //! | [`DiskFile::write_at`], [`Mapping::store`] | the bytes are visible to every process | a sync of the range: each sector old or new |
+//! | [`DiskFile::unshare`] | no store into the range needs space | bytes as they were, shared or not |
 //! | [`DiskFile::sync`] | bytes and length of the file are durable; its *name* is not | – |
 //! | [`Mapping::sync`] | the bytes of the pages in the range are durable | – |
 //! | [`Disk::sync_dir`] | the names in the directory are durable | – |
@@ -26,6 +27,7 @@
 
 mod mapping;
 mod real;
+mod residence;
 
 pub mod clock;
 pub mod fork;
@@ -39,10 +41,11 @@ pub mod thread;
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use mapping::{Mapping, Populated};
+pub use mapping::{Kept, Mapping, Populated};
 pub use random::Random;
 pub use real::RealDisk;
 
@@ -172,6 +175,15 @@ pub trait DiskFile: Debug + Send + Sync {
 
     /// Makes the bytes and the length of the file durable; not its name.
     fn sync(&self) -> io::Result<()>;
+
+    /// Gives the file blocks of its own in `range`, wherever another file shares them after a copy by reflink; returns the
+    /// count of bytes that were shared. The bytes stay as they are, and no store into them needs a block any more.
+    ///
+    /// The cache may hold the range in large folios afterwards, see [`DiskFile::drop_cache`].
+    ///
+    /// # Errors
+    /// `StorageFull`, `QuotaExceeded`: some of the range may still be shared.
+    fn unshare(&self, range: Range<u64>) -> io::Result<u64>;
 
     /// Tells the kernel that reads are not sequential, so that it builds no large folios (they would make each later
     /// sync of a small store write all of the folio).

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{ActivationFault, Cookie, Manifest};
 use crate::options::WalOptions;
-use crate::seeded::{self, Bug};
 use crate::segment::{CookieFile, Directory, Mold, Registry, Shelf, segment_name};
 
 use super::holds::{Holds, StoredHold};
@@ -41,8 +40,7 @@ pub(crate) fn reopen(
         segments: &files,
         size: mold.size,
     };
-    let mut chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
-    go_back_by_mistake(&mut chain, known);
+    let chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
     refuse_strangers(directory, &files, &chain)?;
     let cookie = CookieFile::open(directory, mold.uuid, boot, known)?;
     // Before anything is appended: beyond the end a hold would miss what will stand there.
@@ -96,16 +94,6 @@ pub(crate) fn reopen(
         holds,
         recovery,
     })
-}
-
-/// Takes the durable position for the end, in the same segment.
-fn go_back_by_mistake(chain: &mut ChainFound, known: &Cookie) {
-    let segment = chain.end.segment();
-    if let Some(slot) = known.durable.filter(|slot| slot.lsn.segment() == segment)
-        && seeded::is(Bug::LsnReuse)
-    {
-        chain.end = slot.lsn;
-    }
 }
 
 /// A file under the name of a segment that is, or will be, needed and that is not provably dead is not touched.
@@ -168,13 +156,24 @@ fn reclaim(
         }
         let untouched = matches!(&found.header, Header::Ours(Err(ActivationFault::Absent)));
         let ready = if untouched {
-            mold.adopt(*id)?
+            mold.adopt(*id)
         } else {
-            reclaimed.push(directory.segment(*id));
-            mold.reset(*id)?
+            mold.reset(*id)
         };
-        shelf.adopt(ready);
-        next = id.checked_add(1);
+        match ready {
+            Ok(ready) => {
+                shelf.adopt(ready);
+                next = id.checked_add(1);
+            }
+            // It shares its blocks, and there is no space for others: it is made again when there is.
+            Err(error) if error.kind() == ErrorKind::NoSpace => {
+                directory.remove(&segment_name(*id))?;
+            }
+            Err(error) => return Err(error),
+        }
+        if !untouched || next == Some(*id) {
+            reclaimed.push(directory.segment(*id));
+        }
     }
     Ok(reclaimed)
 }

@@ -1,5 +1,7 @@
 //! [`Life`]: one log on one simulated disk, driven step by step beside its model.
 
+use std::path::Path;
+
 use segwal::fault::{SimDisk, When};
 use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
 use testkit::Rng;
@@ -163,6 +165,17 @@ impl Life {
         }
     }
 
+    fn evict(&self) -> Result<(), Trouble> {
+        let names = self.disk.names(Path::new(DIR)).unwrap_or_default();
+        for path in names.iter().map(|name| Path::new(DIR).join(name)) {
+            if path.extension().is_some_and(|ending| ending == "seg") {
+                let evicted = self.disk.evict(&path);
+                evicted.map_err(|error| format!("{}: {error}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     fn wal(&self) -> Result<Wal, Trouble> {
         self.wal
             .clone()
@@ -183,6 +196,7 @@ impl Life {
             Step::Sync => self.sync(),
             Step::SyncTo(back) => self.sync_to(*back),
             Step::Discard(back) => self.discard(*back),
+            Step::Evict => self.evict(),
             Step::Close => self.close(),
             Step::Drop | Step::Kill => self.reopen(Expect::Published),
             Step::PowerCut(_) => self.reopen(Expect::Durable),

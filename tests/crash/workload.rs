@@ -26,6 +26,8 @@ pub(crate) enum Step {
     SyncTo(usize),
     /// Discard before the record so many places from the end, or everything.
     Discard(Option<usize>),
+    /// The page cache loses every segment.
+    Evict,
     Close,
     Drop,
     Kill,
@@ -87,7 +89,8 @@ pub(crate) fn step(rng: &mut Rng, scale: Scale) -> Step {
         },
         57..69 => Step::Sync,
         69..75 => Step::SyncTo(rng.index(4)),
-        75..85 => Step::Discard(rng.chance(3, 4).then(|| rng.index(5))),
+        75..83 => Step::Discard(rng.chance(3, 4).then(|| rng.index(5))),
+        83..85 => Step::Evict,
         85..88 => Step::Close,
         88..91 => Step::Drop,
         91..95 => Step::Kill,

@@ -5,6 +5,11 @@
 //! with direct input and output: then nobody else writes, and the figure is exact. Elsewhere it is the least over
 //! windows of the counters of the device below the target directory, with others writing too.
 
+#![expect(
+    unsafe_code,
+    reason = "eviction is asked for by a call that std has not"
+)]
+
 use std::fs;
 use std::iter;
 use std::os::unix::fs::MetadataExt;
@@ -19,6 +24,9 @@ use crate::scene::LIMIT;
 const COMMITS: u64 = 300;
 const WINDOWS: usize = 5;
 const SECTOR: u64 = 512;
+/// Where segments of different pasts are measured: so large, and so many kept ready.
+const LARGE: u64 = 4 << 20;
+const READY: u64 = 3;
 /// 4.6 KiB: one block for each commit, and what the file system's own writing adds now and then.
 const MOST: u64 = 4710;
 /// Beside others' writing; a folio of the next size would exceed it.
@@ -231,6 +239,105 @@ fn measure(dir: &Path, counter: &Counter, most: u64, forget: impl Fn()) {
     assert_eq!(wal.recovery().kind(), EndKind::Closed);
     check(&wal, "after a close");
     wal.close().unwrap();
+}
+
+/// Fills the active segment, and waits until the background has made all others ready.
+fn rotate(wal: &Wal) {
+    let from = wal.end().segment();
+    while wal.end().segment() == from {
+        wal.append(&vec![4; 60 << 10]).unwrap();
+    }
+    wal.sync().unwrap();
+    let ready = || wal.stats().ready_segments == READY;
+    assert!(wait_until(LIMIT, ready), "{:?}", wal.stats());
+}
+
+/// The most bytes that a commit wrote in any of the next segments.
+fn most_for_each_commit(wal: &Wal, counter: &Counter, segments: usize) -> u64 {
+    let window = || {
+        rotate(wal);
+        // Read-ahead begins with small steps, so that the first pages of a file tell nothing.
+        while wal.end().offset() < 3 * LARGE / 4 {
+            wal.append(&vec![4; 60 << 10]).unwrap();
+        }
+        wal.sync().unwrap();
+        let before = counter.read().unwrap();
+        commit(wal, 100);
+        (counter.read().unwrap() - before) / 100
+    };
+    let windows: Vec<u64> = iter::repeat_with(window).take(segments).collect();
+    println!("bytes for each commit, by segment: {windows:?}");
+    windows.into_iter().max().unwrap()
+}
+
+/// Has the kernel evict what this process has mapped of `dir`, as a want of memory does.
+fn evict_mapped(dir: &Path) {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let dir = dir.to_str().unwrap();
+    for line in maps.lines().filter(|line| line.contains(dir)) {
+        let (start, rest) = line.split_once('-').unwrap();
+        let end = rest.split_once(' ').unwrap().0;
+        let [start, end] = [start, end].map(|text| usize::from_str_radix(text, 16).unwrap());
+        let start_at = std::ptr::without_provenance_mut(start);
+        // SAFETY: the kernel evicts pages of files, which come back from the files.
+        let result = unsafe { libc::madvise(start_at, end - start, libc::MADV_PAGEOUT) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    }
+}
+
+/// Another program reads all files, and so brings them into the cache in large folios.
+fn read_by_another(dir: &Path) {
+    let all = format!("cat {}/*.seg > /dev/null", dir.display());
+    run("sh", &["-c", &all]).unwrap();
+}
+
+#[test]
+fn segments_that_were_evicted_and_read_by_another_program_cost_no_more() {
+    let name = "device-bytes-after-eviction";
+    let volume = match Volume::new() {
+        Ok(volume) => volume,
+        Err(reason) => testkit::skip!(name, "no volume of its own: {reason}"),
+    };
+    let counter = Counter::below(volume.path()).unwrap();
+    let log = volume.path().join("log");
+    let open = || {
+        let mut options = options();
+        options
+            .segment_size(LARGE)
+            .preallocate_segments(READY as usize);
+        options.open(&log).unwrap()
+    };
+    let check = |wal: &Wal, segments: usize, when: &str| {
+        let bytes = most_for_each_commit(wal, &counter, segments);
+        assert!(
+            bytes > 256,
+            "{when}: the counter does not see {bytes} bytes"
+        );
+        assert!(
+            bytes <= MOST,
+            "{when}: {bytes} bytes for each commit, at most {MOST}"
+        );
+    };
+    let wal = open();
+    (0..4).for_each(|_| rotate(&wal));
+    evict_mapped(&log);
+    read_by_another(&log);
+    wal.discard_before(wal.durable()).unwrap();
+    // Those that were ready come first; behind them are those that were evicted.
+    (0..READY).for_each(|_| rotate(&wal));
+    check(&wal, 3, "reused");
+    assert!(wal.stats().refilled_bytes >= 3 * LARGE, "{:?}", wal.stats());
+    wal.close().unwrap();
+    drop(wal);
+    volume.remount().unwrap();
+    read_by_another(&log);
+    let wal = open();
+    // The segments that were ready, and then those whose records were never looked at.
+    wal.discard_before(wal.durable()).unwrap();
+    check(&wal, READY as usize, "made ready by an earlier process");
+    check(&wal, 2, "retained from an earlier process");
+    wal.close().unwrap();
+    testkit::ran!(name);
 }
 
 #[test]

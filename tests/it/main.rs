@@ -16,6 +16,7 @@
 //! | `follow` | a reader that waits for what another process appends |
 //! | `live` | readers in processes of their own beside a writer that is killed |
 //! | `fork` | a forked child is refused, and keeps nothing |
+//! | `life` | files that share blocks with a copy; segments that the page cache lost |
 //! | `mended` | faults that were found and mended |
 //! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
 //! | `device` | bytes that a commit writes to the block device |
@@ -40,6 +41,7 @@ mod follow;
 mod fork;
 mod hold;
 mod kill;
+mod life;
 mod live;
 mod mended;
 mod misuse;

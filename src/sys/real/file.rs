@@ -7,11 +7,14 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::super::thread::without_file_size_signal;
 use super::super::{Access, DiskFile, FileId, Mapping};
+use super::call::uninterrupted;
+use super::shared;
 
 #[derive(Debug)]
 pub(super) struct RealFile {
@@ -81,6 +84,10 @@ impl DiskFile for RealFile {
         sync(&self.file)
     }
 
+    fn unshare(&self, range: Range<u64>) -> io::Result<u64> {
+        shared::unshare(&self.file, &range)
+    }
+
     fn advise_random(&self) -> io::Result<()> {
         advise(&self.file, libc::POSIX_FADV_RANDOM)
     }
@@ -112,23 +119,17 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
 /// `fallocate(2)` itself: the C library's `posix_fallocate` would write into every block where the file system cannot
 /// allocate, which takes long and reserves nothing on a file system that copies on write.
 fn fallocate(file: &File, size: libc::off_t) -> io::Result<()> {
-    loop {
+    let allocated = uninterrupted(|| {
         // SAFETY: the descriptor is open as long as `file` lives; the call touches no memory.
-        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size) } == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::EOPNOTSUPP | libc::ENOSYS) => {
-                return Err(io::Error::new(
-                    ErrorKind::Unsupported,
-                    "the file system cannot allocate ahead",
-                ));
-            }
-            _ => return Err(error),
-        }
-    }
+        unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size) }
+    });
+    allocated.map_err(|error| match error.raw_os_error() {
+        Some(libc::EOPNOTSUPP | libc::ENOSYS) => io::Error::new(
+            ErrorKind::Unsupported,
+            "the file system cannot allocate ahead",
+        ),
+        _ => error,
+    })
 }
 
 fn advise(file: &File, advice: libc::c_int) -> io::Result<()> {

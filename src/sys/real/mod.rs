@@ -8,10 +8,12 @@
 
 #![expect(unsafe_code, reason = "statfs and fcntl have no wrapper in std")]
 
+mod call;
 mod file;
 mod lock;
 #[cfg(test)]
 mod scratch;
+mod shared;
 
 use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};

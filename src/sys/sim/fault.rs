@@ -1,7 +1,8 @@
 //! Faults: which operation of a simulated disk goes wrong, and how.
 
 /// The kinds of operations. One call of [`Disk`](super::super::Disk), [`DiskFile`](super::super::DiskFile) or
-/// [`Mapping`](super::super::Mapping) is one operation; [`Mapping::bytes`](super::super::Mapping::bytes) is none.
+/// [`Mapping`](super::super::Mapping) is one operation; [`Mapping::bytes`](super::super::Mapping::bytes) and
+/// [`Mapping::kept`](super::super::Mapping::kept) are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Op {
@@ -33,9 +34,11 @@ pub enum Op {
     Read,
     /// `DiskFile::write_at`.
     Write,
+    /// `DiskFile::unshare`.
+    Unshare,
     /// `DiskFile::sync`.
     FileSync,
-    /// `DiskFile::advise_random` and `DiskFile::drop_cache`.
+    /// `DiskFile::advise_random`, `DiskFile::drop_cache` and `Mapping::release`.
     Advise,
     /// `DiskFile::map`.
     Map,

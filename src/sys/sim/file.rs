@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::super::PAGE_SIZE;
 use super::SECTOR;
+use super::blocks::Blocks;
 use super::chooser::{Chooser, Left};
 use super::memory::Memory;
 
@@ -28,6 +29,9 @@ pub(super) struct FileImage {
     dirty: BTreeMap<usize, Versions>,
     has_stranded: bool,
     pub(super) is_locked: bool,
+    pub(super) blocks: Blocks,
+    /// How many times the page cache has lost the file's pages.
+    pub(super) evictions: u64,
 }
 
 /// The versions of a sector before the live one, the durable one first.
@@ -65,6 +69,8 @@ impl FileImage {
             dirty: BTreeMap::new(),
             has_stranded: false,
             is_locked: false,
+            blocks: Blocks::default(),
+            evictions: 0,
         }
     }
 
@@ -199,7 +205,10 @@ impl FileImage {
             }
         }
         memory.store(len, &vec![0; memory.size() - len]);
-        Self::clean(memory, len)
+        Self {
+            blocks: self.blocks.clone(),
+            ..Self::clean(memory, len)
+        }
     }
 
     fn len_after_power_cut(&self, chooser: &mut Chooser<'_>) -> usize {
@@ -228,6 +237,8 @@ impl FileImage {
             dirty: self.dirty.clone(),
             has_stranded: self.has_stranded,
             is_locked: false,
+            blocks: self.blocks.clone(),
+            evictions: self.evictions,
         }
     }
 }

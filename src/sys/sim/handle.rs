@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 
 use super::super::{Access, DiskFile, FileId, Lock, Mapping};
 use super::directory::Node;
@@ -83,6 +84,7 @@ impl DiskFile for SimFile {
             .checked_add(bytes.len())
             .ok_or(ErrorKind::FileTooLarge)?;
         machine.extend(self.node, end)?;
+        machine.own(self.node, &(offset..end))?;
         let file = machine.tree.file_mut(self.node);
         if let Way::Torn { words } = way {
             file.write(offset, &bytes[..bytes.len().min(8 * words)]);
@@ -98,6 +100,14 @@ impl DiskFile for SimFile {
         lock(&self.machine).begin_sync(self.life, Op::FileSync, |tree, written| {
             tree.file_mut(self.node).sync(written);
         })
+    }
+
+    fn unshare(&self, range: Range<u64>) -> io::Result<u64> {
+        self.check_writable()?;
+        let mut machine = lock(&self.machine);
+        machine.begin(self.life, Op::Unshare)?;
+        let range = position(range.start)?..position(range.end)?;
+        Ok(machine.own(self.node, &range)? as u64)
     }
 
     fn advise_random(&self) -> io::Result<()> {

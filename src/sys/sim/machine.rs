@@ -1,6 +1,7 @@
 //! [`Machine`]: the state that all handles of a simulated disk share, and the rule on who may still do something.
 
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{error, fmt};
 
@@ -143,14 +144,27 @@ impl Machine {
                 "the simulated disk extends no mapped file",
             ));
         }
-        let free = self.capacity.map_or(usize::MAX, |capacity| {
-            capacity.saturating_sub(self.tree.used())
-        });
-        let possible = size.min(len.saturating_add(free));
+        let possible = size.min(len.saturating_add(self.free()));
         self.tree.file_mut(node).resize(possible);
         if possible < size {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         Ok(())
+    }
+
+    /// Gives the file blocks of its own in `range`, if there is space; how many bytes were shared.
+    pub(super) fn own(&mut self, node: Node, range: &Range<usize>) -> io::Result<usize> {
+        let wanting = self.tree.file(node).blocks.wanting(range);
+        if wanting > 0 && wanting > self.free() {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        self.tree.file_mut(node).blocks.own(range);
+        Ok(wanting)
+    }
+
+    fn free(&self) -> usize {
+        self.capacity.map_or(usize::MAX, |capacity| {
+            capacity.saturating_sub(self.tree.used())
+        })
     }
 }

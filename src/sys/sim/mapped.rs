@@ -2,12 +2,13 @@
 
 #![expect(unsafe_code, reason = "its contract is that of the real mapping")]
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::Populated;
+use super::super::{Kept, PAGE_SIZE, Populated};
 use super::directory::Node;
 use super::fault::Op;
 use super::machine::{Life, Machine, Shared, Way, lock};
@@ -20,6 +21,14 @@ pub(in super::super) struct MappedImage {
     node: Node,
     memory: Arc<Memory>,
     size: usize,
+    present: Mutex<Present>,
+}
+
+/// The pages that were brought in through the mapping since the page cache last lost any.
+#[derive(Debug, Default)]
+struct Present {
+    evictions: u64,
+    pages: BTreeSet<usize>,
 }
 
 impl MappedImage {
@@ -36,6 +45,7 @@ impl MappedImage {
             node,
             memory,
             size,
+            present: Mutex::default(),
         }
     }
 
@@ -70,12 +80,30 @@ impl MappedImage {
     }
 
     fn change(&self, machine: &mut Machine, offset: usize, bytes: &[u8]) {
-        let file = machine.tree.file_mut(self.node);
+        let range = offset..offset + bytes.len();
         assert!(
-            offset + bytes.len() <= file.len(),
+            range.end <= machine.tree.file(self.node).len(),
             "a store beyond the end of the file raises SIGBUS"
         );
-        file.write(offset, bytes);
+        assert!(
+            machine.own(self.node, &range).is_ok(),
+            "a store into shared blocks on a full disk raises SIGBUS"
+        );
+        machine.tree.file_mut(self.node).write(offset, bytes);
+        self.bring_in(machine, range);
+    }
+
+    fn bring_in(&self, machine: &Machine, range: Range<usize>) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let evictions = machine.tree.file(self.node).evictions;
+        if present.evictions != evictions {
+            *present = Present {
+                evictions,
+                pages: BTreeSet::new(),
+            };
+        }
+        let pages = range.start / PAGE_SIZE..range.end.div_ceil(PAGE_SIZE);
+        present.pages.extend(pages);
     }
 
     pub(in super::super) fn sync(&self, range: Range<usize>) -> io::Result<()> {
@@ -84,9 +112,29 @@ impl MappedImage {
         })
     }
 
-    pub(in super::super) fn populate(&self) -> io::Result<Populated> {
-        lock(&self.machine).begin(self.life, Op::Populate)?;
+    pub(in super::super) fn populate_write(&self, range: Range<usize>) -> io::Result<Populated> {
+        let mut machine = lock(&self.machine);
+        machine.begin(self.life, Op::Populate)?;
+        let owned = machine.own(self.node, &range);
+        owned.map_err(|_| io::Error::from_raw_os_error(libc::EFAULT))?;
+        self.bring_in(&machine, range);
         Ok(Populated::Done)
+    }
+
+    pub(in super::super) fn kept(&self) -> Kept {
+        let machine = lock(&self.machine);
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = machine.is_alive(self.life)
+            && present.evictions == machine.tree.file(self.node).evictions
+            && present.pages.len() == self.size.div_ceil(PAGE_SIZE);
+        if whole { Kept::Whole } else { Kept::Lost }
+    }
+
+    pub(in super::super) fn release(&self) -> io::Result<()> {
+        lock(&self.machine).begin(self.life, Op::Advise)?;
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.pages.clear();
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@
 //! file does not grow. A failed sync leaves its sectors as the kernel
 //! does: not written, yet not dirty either, so that a later sync does not save them.
 
+mod blocks;
 mod chooser;
 mod directory;
 mod disk;
@@ -200,6 +201,30 @@ impl SimDisk {
         let used = machine.tree.used();
         machine.capacity =
             free.map(|free| used.saturating_add(usize::try_from(free).unwrap_or(usize::MAX)));
+    }
+
+    /// Has a file share all of its blocks, as after a copy by reflink: each store into a page of it then needs a new block,
+    /// and raises `SIGBUS` (a panic here) where there is none. No operation, and no fault meets it.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn share(&self, path: &Path) -> io::Result<()> {
+        self.alter(path, |file| file.blocks.share(file.len()))
+    }
+
+    /// Has the page cache lose the pages of a file, mapped or not; its bytes stay. No operation, and no fault meets it.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn evict(&self, path: &Path) -> io::Result<()> {
+        self.alter(path, |file| file.evictions += 1)
+    }
+
+    fn alter(&self, path: &Path, change: impl FnOnce(&mut FileImage)) -> io::Result<()> {
+        let tree = &mut lock(&self.machine).tree;
+        let node = tree.find_file(path)?;
+        change(tree.file_mut(node));
+        Ok(())
     }
 
     /// What [`Disk::file_system`](super::Disk::file_system) answers.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use super::super::{Access, Disk, DiskFile, Made, Mapping, PAGE_SIZE, Populated};
+use super::super::{Access, Disk, DiskFile, Kept, Made, Mapping, PAGE_SIZE, Populated};
 use super::*;
 
 const EIO: i32 = 5;
@@ -250,6 +250,61 @@ fn full_disk_refuses_and_space_returns() {
     assert_eq!(file.len().unwrap(), 3 * PAGE_SIZE as u64);
     disk.remove(seg()).unwrap();
     file.allocate(4 * PAGE_SIZE as u64).unwrap();
+}
+
+#[test]
+fn shared_blocks_become_own_ones_while_there_is_space() {
+    let disk = disk();
+    let (file, mapping) = map(&disk);
+    disk.share(seg()).unwrap();
+    disk.set_free_bytes(Some(PAGE_SIZE as u64));
+    let pages = |count| 0..(count * PAGE_SIZE) as u64;
+    assert_eq!(
+        file.unshare(pages(2)).unwrap_err().kind(),
+        ErrorKind::StorageFull
+    );
+    let fault = mapping.populate_write(0..2 * PAGE_SIZE).unwrap_err();
+    assert_eq!(fault.raw_os_error(), Some(libc::EFAULT));
+    store(&mapping, 0, b"copied on write");
+    assert_eq!(
+        file.write_at(PAGE_SIZE as u64, b"x").unwrap_err().kind(),
+        ErrorKind::StorageFull,
+        "the copy on write took the last block"
+    );
+    let disk = disk.power_cut(1);
+    disk.set_free_bytes(Some(PAGE_SIZE as u64));
+    let file = disk.open(seg(), Access::Write).unwrap();
+    assert_eq!(file.unshare(pages(2)).unwrap(), PAGE_SIZE as u64);
+    assert_eq!(file.unshare(pages(2)).unwrap(), 0);
+    disk.set_free_bytes(Some(0));
+    file.write_at(PAGE_SIZE as u64, b"x").unwrap();
+}
+
+#[test]
+#[should_panic(expected = "SIGBUS")]
+fn store_into_shared_blocks_on_a_full_disk_is_caught() {
+    let disk = disk();
+    let (_file, mapping) = map(&disk);
+    disk.share(seg()).unwrap();
+    disk.set_free_bytes(Some(0));
+    store(&mapping, 0, b"x");
+}
+
+#[test]
+fn pages_are_lost_by_eviction_and_kept_once_brought_in() {
+    let disk = disk();
+    let (_file, mapping) = map(&disk);
+    assert_eq!(mapping.kept(), Kept::Lost);
+    mapping.populate_write(0..mapping.size()).unwrap();
+    assert_eq!(mapping.kept(), Kept::Whole);
+    disk.evict(seg()).unwrap();
+    assert_eq!(mapping.kept(), Kept::Lost);
+    store(&mapping, 0, b"x");
+    assert_eq!(mapping.kept(), Kept::Lost, "one page is back");
+    mapping.populate_write(0..mapping.size()).unwrap();
+    assert_eq!(mapping.kept(), Kept::Whole);
+    mapping.release().unwrap();
+    assert_eq!(mapping.kept(), Kept::Lost);
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Tree {
         named
             .map(|node| {
                 if let Some(Entry::File(file)) = &self.0[node] {
-                    file.len()
+                    file.len() + file.blocks.left_behind()
                 } else {
                     0
                 }

@@ -1,6 +1,8 @@
 //! [`settle`]: makes what recovery accepted true on the device, and puts a barrier behind it.
 //!
 //! # Protocol
+//! 0. Unshare what is going to be stored into: after a copy by reflink a store needs a block, and on a full disk it is a
+//!    `SIGBUS` instead of an error.
 //! 1. Unless the log was closed at this very end: sync each file that holds accepted bytes above the known durable
 //!    position (an error is a refusal), then store those pages again and sync them. After a failed sync in the same boot
 //!    the page cache shows bytes that the device never got, and a plain sync of clean pages writes nothing.
@@ -20,12 +22,14 @@ use crate::format::{
     Checksum, DurableDistance, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameHeader, FrameKind,
 };
 use crate::lsn::Lsn;
-use crate::seeded::{self, Bug};
 use crate::segment::{CookieFile, Exclusive, Mold, Salts, Segment, segment_name};
 use crate::sys::Access;
 
 use super::chain::ChainFound;
 
+const SHARED: &str = "a segment shares its blocks with a copy, and cannot have its own";
+const UNSHARE: &str =
+    "free space or remove the copy, and open the log again; reading it needs no space";
 /// How much is stored again at a time.
 const STEP: u64 = 64 << 10;
 
@@ -73,9 +77,14 @@ pub(crate) fn settle(
     let mut stored = 0;
     let mut last = None;
     for id in from.segment()..=chain.end.segment() {
-        let mut bytes = open(mold, id)?;
-        if trust == Trust::Nothing && !seeded::is(Bug::NotStoredAgain) {
-            stored += store_again(mold, id, &mut bytes, accepted(chain, from, id))?;
+        let accepted = accepted(chain, from, id);
+        let first = match trust {
+            Trust::Closed => accepted.start,
+            Trust::Nothing => 0,
+        };
+        let mut bytes = open(mold, id, first)?;
+        if trust == Trust::Nothing {
+            stored += store_again(mold, id, &mut bytes, accepted)?;
         }
         last = Some(bytes);
     }
@@ -114,7 +123,8 @@ fn accepted(chain: &ChainFound, from: Lsn, id: u32) -> Range<u64> {
     start..sealed.map_or(chain.end.offset(), |(_, end)| end.seal)
 }
 
-fn open(mold: &Mold, id: u32) -> Result<Exclusive> {
+/// Maps a segment that is stored into from `first` on.
+fn open(mold: &Mold, id: u32, first: u64) -> Result<Exclusive> {
     let path = mold.directory.segment(id);
     let fail = |what| {
         let path = path.clone();
@@ -124,6 +134,14 @@ fn open(mold: &Mold, id: u32) -> Result<Exclusive> {
     file.sync().map_err(fail(
         "a segment could not be written back; its contents are unknown",
     ))?;
+    let unshared = file
+        .unshare(first - first % FIRST_FRAME..mold.size)
+        .map_err(fail(SHARED))
+        .map_err(|error| error.advise(UNSHARE))?;
+    if unshared > 0 {
+        // In large folios now. Advice only.
+        drop(file.drop_cache());
+    }
     Exclusive::map(&*file, mold.size).map_err(fail("cannot map a segment"))
 }
 
@@ -155,9 +173,6 @@ fn sync(mold: &Mold, id: u32, bytes: &Exclusive, range: Range<u64>) -> Result<()
 /// Writes the epoch frame, if it fits.
 fn barrier(mold: &Mold, chain: &ChainFound, bytes: &mut Exclusive) -> Result<(Salts, Lsn, Room)> {
     let mut salts = chain.salts.clone();
-    if seeded::is(Bug::GhostFrames) {
-        return Ok((salts, chain.end, Room::Left));
-    }
     let start = chain.end.offset();
     let end = start + EPOCH_FRAME_SIZE;
     let behind = Lsn::new(chain.end.segment(), end).filter(|_| end <= mold.size);

@@ -1,0 +1,45 @@
+//! [`Blocks`]: what of a simulated file lies in blocks that another file has as well.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::super::PAGE_SIZE;
+
+/// Which pages share their blocks with a file elsewhere. Only their number matters to anybody else, so that file is not
+/// simulated: it keeps the old blocks, which go on taking room on the disk.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Blocks {
+    shared: BTreeSet<usize>,
+    left_behind: usize,
+}
+
+impl Blocks {
+    /// The first `len` bytes are shared from now on.
+    pub(super) fn share(&mut self, len: usize) {
+        self.shared = (0..len.div_ceil(PAGE_SIZE)).collect();
+    }
+
+    /// How many bytes of new blocks stores into `range` need.
+    pub(super) fn wanting(&self, range: &Range<usize>) -> usize {
+        self.shared.range(pages(range)).count() * PAGE_SIZE
+    }
+
+    /// Gives the pages that `range` touches blocks of their own.
+    pub(super) fn own(&mut self, range: &Range<usize>) {
+        self.left_behind += self.wanting(range);
+        let pages = pages(range);
+        self.shared.retain(|page| !pages.contains(page));
+    }
+
+    /// The bytes of the blocks that now belong to the other file alone.
+    pub(super) fn left_behind(&self) -> usize {
+        self.left_behind
+    }
+}
+
+fn pages(range: &Range<usize>) -> Range<usize> {
+    if range.is_empty() {
+        return 0..0;
+    }
+    range.start / PAGE_SIZE..range.end.div_ceil(PAGE_SIZE)
+}

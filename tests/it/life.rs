@@ -1,0 +1,157 @@
+//! The life of segments: files that share their blocks with a copy, and segments that the page cache lost.
+
+use std::path::{Path, PathBuf};
+
+use segwal::fault::SimDisk;
+use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
+
+use crate::scene::{read_all, refused};
+
+const DIR: &str = "/log";
+const SEED: u64 = 11;
+
+fn options() -> WalOptions {
+    let mut options = WalOptions::new();
+    options
+        .segment_size(16 << 10)
+        .preallocate_segments(4)
+        .on_full(OnFull::Fail);
+    options
+}
+
+fn open(disk: &SimDisk) -> segwal::Result<Wal> {
+    options().open_on(disk, DIR, SEED)
+}
+
+fn files(disk: &SimDisk) -> Vec<PathBuf> {
+    let names = disk.names(Path::new(DIR)).unwrap();
+    names.iter().map(|name| Path::new(DIR).join(name)).collect()
+}
+
+/// What a copy by reflink of the whole directory does to the files of the log.
+fn share_all(disk: &SimDisk) {
+    for file in files(disk) {
+        disk.share(&file).unwrap();
+    }
+}
+
+fn evict_all(disk: &SimDisk) {
+    for file in files(disk) {
+        disk.evict(&file).unwrap();
+    }
+}
+
+fn append(wal: &Wal, count: usize) -> segwal::Result<Vec<Lsn>> {
+    let appended = (0..count).map(|index| wal.append(&[index as u8; 1000]));
+    let lsns = appended.collect::<segwal::Result<Vec<_>>>()?;
+    wal.sync()?;
+    Ok(lsns)
+}
+
+/// Appends until there is no space.
+fn fill(wal: &Wal) {
+    let refusal = (0..400).find_map(|_| append(wal, 1).err());
+    assert_eq!(refusal.unwrap().kind(), ErrorKind::NoSpace);
+}
+
+/// Three segments of records, and a copy by reflink; the process is gone.
+fn copied() -> (SimDisk, Vec<Lsn>) {
+    let disk = SimDisk::new();
+    let wal = open(&disk).unwrap();
+    let lsns = append(&wal, 40).unwrap();
+    drop(wal);
+    let disk = disk.kill();
+    share_all(&disk);
+    (disk, lsns)
+}
+
+#[test]
+fn a_log_that_shares_its_blocks_is_not_opened_on_a_full_disk() {
+    let (disk, lsns) = copied();
+    disk.set_free_bytes(Some(0));
+    let before: Vec<_> = files(&disk)
+        .iter()
+        .map(|file| disk.read_file(file).unwrap())
+        .collect();
+    let error = refused(open(&disk), ErrorKind::NoSpace);
+    assert!(error.place().path.is_some(), "{error}");
+    let after: Vec<_> = files(&disk)
+        .iter()
+        .map(|file| disk.read_file(file).unwrap())
+        .collect();
+    assert_eq!(before, after, "a refused open changes nothing");
+    disk.set_free_bytes(None);
+    let wal = open(&disk.kill()).unwrap();
+    assert_eq!(read_all(&wal, wal.head()).len(), lsns.len());
+}
+
+/// With room for some of the blocks open gets further, and must end in an error all the same, never in a store that
+/// raises a signal: the simulated disk panics there.
+#[test]
+fn a_log_that_shares_its_blocks_never_stores_where_no_block_is_left() {
+    let (mut refusals, mut shortages) = (0, 0);
+    for pages in 0..24 {
+        let (disk, lsns) = copied();
+        disk.set_free_bytes(Some(pages * 4096));
+        let wal = match open(&disk) {
+            Ok(wal) => wal,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::NoSpace, "{pages} pages: {error}");
+                refusals += 1;
+                continue;
+            }
+        };
+        assert_eq!(read_all(&wal, wal.head()).len(), lsns.len());
+        fill(&wal);
+        shortages += 1;
+        wal.discard_before(wal.durable()).unwrap();
+        fill(&wal);
+        disk.set_free_bytes(None);
+        append(&wal, 40).unwrap();
+    }
+    assert!(refusals > 3 && shortages > 3, "{refusals} {shortages}");
+}
+
+#[test]
+fn a_discarded_segment_that_shares_its_blocks_is_reused_once_there_is_space() {
+    let disk = SimDisk::new();
+    let wal = open(&disk).unwrap();
+    append(&wal, 45).unwrap();
+    let retired = wal.head().segment()..wal.durable().segment();
+    assert!(retired.len() > 2, "{retired:?}");
+    for id in retired {
+        let path = Path::new(DIR).join(format!("{id:020}.seg"));
+        disk.share(&path).unwrap();
+    }
+    disk.set_free_bytes(Some(0));
+    wal.discard_before(wal.durable()).unwrap();
+    refused(append(&wal, 60), ErrorKind::NoSpace);
+    let files = files(&disk).len();
+    disk.set_free_bytes(Some(1 << 20));
+    append(&wal, 60).unwrap();
+    assert!(wal.stats().reused_segments > 1, "{:?}", wal.stats());
+    assert!(files <= self::files(&disk).len());
+}
+
+#[test]
+fn a_discarded_segment_that_the_page_cache_lost_is_refilled_and_others_are_not() {
+    let disk = SimDisk::new();
+    let wal = open(&disk).unwrap();
+    for _ in 0..5 {
+        append(&wal, 20).unwrap();
+        wal.discard_before(wal.durable()).unwrap();
+    }
+    let kept = wal.stats();
+    assert!(kept.reused_segments > 3, "{kept:?}");
+    assert_eq!(kept.refilled_bytes, 0, "{kept:?}");
+    append(&wal, 30).unwrap();
+    evict_all(&disk);
+    wal.discard_before(wal.durable()).unwrap();
+    append(&wal, 30).unwrap();
+    let stats = wal.stats();
+    let reused = stats.reused_segments - kept.reused_segments;
+    assert!(reused >= 2, "{stats:?}");
+    assert!(stats.refilled_bytes >= 2 * (16 << 10), "{stats:?}");
+    assert_eq!(stats.refilled_bytes % (16 << 10), 0);
+    assert_eq!(read_all(&wal, wal.head()).len(), 30);
+}
