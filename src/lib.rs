@@ -39,6 +39,11 @@
 mod error;
 mod log;
 mod lsn;
+#[cfg_attr(
+    all(loom, feature = "loom"),
+    expect(dead_code, reason = "the models use the core alone")
+)]
+mod seeded;
 mod sync;
 
 #[cfg(not(all(loom, feature = "loom")))]

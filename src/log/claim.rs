@@ -5,6 +5,7 @@
 //!   become a frame that readers step over, and only then does its slot go idle.
 
 use crate::lsn::Lsn;
+use crate::seeded::{self, Bug};
 use crate::sync::twin::{self, Twin};
 
 use super::core::Core;
@@ -55,6 +56,9 @@ impl<'a, S: Body> Claim<'a, S> {
     /// Lets `fill` write into the range.
     #[inline]
     pub fn fill<R>(&mut self, fill: impl FnOnce(&S, &mut Span) -> R) -> R {
+        if seeded::is(Bug::PublishBeforeFill) {
+            self.seat.leave(&self.core.slots);
+        }
         match self.seat.segment() {
             Some(segment) => fill(segment, &mut self.span),
             None => unreachable!("a claim in a segment that is not in the window (W1, W2)"),

@@ -29,6 +29,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
+use crate::seeded::{self, Bug};
 use crate::sync::twin::{self, Twin};
 use crate::sync::{AtomicU32, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, PATIENT_TURNS};
 
@@ -104,10 +105,12 @@ impl Gate {
         Lsn::from_word(self.durable.load(Ordering::Acquire)).unwrap_or(Lsn::MAX)
     }
 
+    /// Whether the frame at `lsn` survives power loss.
     #[inline]
-    fn is_durable(&self, lsn: Lsn) -> bool {
+    pub fn is_durable(&self, lsn: Lsn) -> bool {
         let durable = self.durable();
-        lsn < durable || (twin::is(Twin::DurableInclusive) && lsn == durable)
+        let inclusive = twin::is(Twin::DurableInclusive) || seeded::is(Bug::DurableInclusive);
+        lsn < durable || (inclusive && lsn == durable)
     }
 
     /// Returns once the frame at `wish.lsn`, which is published or being filled by the caller's elders, is durable.
@@ -255,6 +258,10 @@ impl Leadership<'_> {
         let from = self.gate.durable();
         let mut to = self.work.frontier().max(from);
         let began_ns = self.host.now_ns();
+        if seeded::is(Bug::AckBeforeSync) {
+            // Release: as in `succeed`; the defect is its place.
+            self.gate.durable.store(to.to_word(), Ordering::Release);
+        }
         self.flush(from, to)?;
         if twin::is(Twin::FrontierAfterFlush) {
             to = self.work.frontier().max(from);
@@ -273,6 +280,9 @@ impl Leadership<'_> {
         };
         let result = self.work.flush(from, to);
         unfinished.tenure = Tenure::Over;
+        if seeded::is(Bug::MissingPoison) {
+            return result;
+        }
         result.map_err(|failure| self.ending.poison(failure))
     }
 
@@ -384,7 +394,8 @@ impl Leadership<'_> {
 
 impl Drop for Leadership<'_> {
     fn drop(&mut self) {
-        if self.tenure == Tenure::Over || twin::is(Twin::LeaderKeepsFlag) {
+        let keeps = twin::is(Twin::LeaderKeepsFlag) || seeded::is(Bug::LeaderFlagLeftSet);
+        if self.tenure == Tenure::Over || keeps {
             return;
         }
         let mut state = self.gate.state.lock();

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::format::{COOKIE_SIZE, Cookie, Slot, SlotKind, Uuid, cookie};
 use crate::lsn::Lsn;
+use crate::seeded::{self, Bug};
 use crate::sync::Mutex;
 use crate::sys::{Access, Mapping};
 
@@ -57,7 +58,12 @@ impl Turn {
 
     /// The generation to store now (J4).
     pub(super) fn next(&mut self) -> u64 {
-        self.stored += if self.stored == self.synced { 1 } else { 2 };
+        let unheeding = seeded::is(Bug::CookieSlotOverwritten);
+        self.stored += if self.stored == self.synced || unheeding {
+            1
+        } else {
+            2
+        };
         self.stored
     }
 

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::format::{Prepared, Salt, Uuid, encode_block};
+use crate::seeded::{self, Bug};
 use crate::stats::Counters;
 use crate::sys::{Access, DiskFile, Mapping, Random};
 
@@ -116,10 +117,12 @@ impl Mold {
         counters.refilled_bytes.add(refilled);
         let prepared = self.prepared(id);
         bytes.store(0, &encode_block(&prepared));
-        bytes
-            .mapping()
-            .sync(0..PAGE)
-            .map_err(self.failed("cannot make the header of a reused segment durable", id))?;
+        if !seeded::is(Bug::RenameBeforeHeader) {
+            bytes
+                .mapping()
+                .sync(0..PAGE)
+                .map_err(self.failed("cannot make the header of a reused segment durable", id))?;
+        }
         if old.id != id {
             self.name(id, &named)?;
         }
@@ -166,12 +169,19 @@ impl Mold {
             .disk()
             .rename(&from, &to)
             .map_err(self.failed("cannot name a segment", id))?;
+        if seeded::is(Bug::NoDirectorySync) {
+            return Ok(());
+        }
         self.directory.sync()
     }
 
     fn ready(&self, prepared: Prepared, bytes: Exclusive, old: Option<&Salts>) -> Result<Ready> {
         warm(bytes.mapping());
-        let salt = self.draw_salt(|salt| old.is_none_or(|old| old.differ_from(salt)))?;
+        let salt = if seeded::is(Bug::SaltKept) || seeded::is(Bug::StaleFrameAccepted) {
+            Salt::new(1)
+        } else {
+            self.draw_salt(|salt| old.is_none_or(|old| old.differ_from(salt)))?
+        };
         Ok(Ready {
             prepared,
             bytes,

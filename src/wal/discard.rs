@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
+use crate::seeded::{self, Bug};
 
 use super::Wal;
 use super::shared::Shared;
@@ -61,7 +62,7 @@ impl Wal {
                 Error::new(ErrorKind::NotFound, format!("the log ends at {end}")).at_lsn(lsn),
             );
         }
-        if lsn > shared.gate.durable() {
+        if lsn > shared.gate.durable() && !seeded::is(Bug::DiscardBeyondDurable) {
             shared.make_durable(lsn, None)?;
         }
         shared.check_boundary(lsn)?;
@@ -80,7 +81,7 @@ impl Shared {
         }
         self.cookie.store_head(lsn);
         let crosses = lsn.segment() > head.segment();
-        if crosses {
+        if crosses && !seeded::is(Bug::HeadBeforeDurable) {
             self.cookie.sync().map_err(|error| self.poison(error))?;
         }
         // Release: pairs with `head`.

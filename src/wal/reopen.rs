@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{ActivationFault, Cookie, Manifest};
 use crate::options::WalOptions;
+use crate::seeded::{self, Bug};
 use crate::segment::{CookieFile, Directory, Mold, Registry, Shelf, segment_name};
 
 use super::holds::{Holds, StoredHold};
@@ -40,7 +41,8 @@ pub(crate) fn reopen(
         segments: &files,
         size: mold.size,
     };
-    let chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
+    let mut chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
+    go_back_by_mistake(&mut chain, known);
     refuse_strangers(directory, &files, &chain)?;
     let cookie = CookieFile::open(directory, mold.uuid, boot, known)?;
     // Before anything is appended: beyond the end a hold would miss what will stand there.
@@ -94,6 +96,16 @@ pub(crate) fn reopen(
         holds,
         recovery,
     })
+}
+
+/// Takes the durable position for the end, in the same segment.
+fn go_back_by_mistake(chain: &mut ChainFound, known: &Cookie) {
+    let segment = chain.end.segment();
+    if let Some(slot) = known.durable.filter(|slot| slot.lsn.segment() == segment)
+        && seeded::is(Bug::LsnReuse)
+    {
+        chain.end = slot.lsn;
+    }
 }
 
 /// A file under the name of a segment that is, or will be, needed and that is not provably dead is not touched.

@@ -14,6 +14,7 @@ use crate::log::{
 };
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::WalOptions;
+use crate::seeded::{self, Bug};
 use crate::segment::{CookieFile, Directory, Flush, Preparation, Registry, Segment, Shelf};
 use crate::stats::Counters;
 use crate::sync::{AtomicU32, CachePadded, Mutex};
@@ -147,7 +148,7 @@ impl Shared {
     #[inline]
     pub(crate) fn pass(&self, lsn: Lsn, deadline_ns: Option<u64>) -> Result<()> {
         let result = self.ending.check().and_then(|()| {
-            if lsn < self.gate.durable() {
+            if self.gate.is_durable(lsn) {
                 return Ok(());
             }
             let wish = Wish { lsn, deadline_ns };
@@ -253,7 +254,12 @@ impl Shared {
             self.seal(id)?.offset()
         };
         self.counters.synced_bytes.add(end - start);
-        self.flush.flush(&segment, start..end).map_err(|error| {
+        let flush = || self.flush.flush(&segment, start..end);
+        let mut flushed = flush();
+        if flushed.is_err() && seeded::is(Bug::RetryAfterFailedSync) {
+            flushed = flush();
+        }
+        flushed.map_err(|error| {
             Error::io("msync failed", &self.shelf.path(id), error)
                 .at_segment(id)
                 .at_offset(start)
@@ -276,6 +282,9 @@ impl Work for Shared {
 
     fn flush(&self, from: Lsn, to: Lsn) -> Result<()> {
         let began_ns = clock::now_ns();
+        if seeded::is(Bug::CookieBeforeSync) {
+            self.cookie.store_durable(to);
+        }
         // Oldest first: a later segment's link must not be durable before what it links to.
         for id in from.segment()..=to.segment() {
             self.sync_segment(id, from, to)?;

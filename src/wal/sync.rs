@@ -40,7 +40,7 @@ impl Shared {
     #[inline]
     fn sync_to(&self, lsn: Lsn, deadline_ns: Option<u64>) -> Result<()> {
         self.may_wait()?;
-        if lsn < self.gate.durable() {
+        if self.gate.is_durable(lsn) {
             return Ok(());
         }
         self.check_below_end(lsn)?;

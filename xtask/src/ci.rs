@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use testkit::record::workspace_root;
 
 use crate::command::{cargo, succeed};
-use crate::{loom, targets, tidy};
+use crate::{loom, seeded, targets, tidy};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
@@ -50,7 +50,7 @@ const fn chore(name: &'static str, run: fn() -> Result<()>) -> Step {
 }
 
 /// The steps, the quick ones first.
-static STEPS: [Step; 9] = [
+static STEPS: [Step; 10] = [
     cargo_step("fmt", &["fmt", "--all", "--check"]),
     chore("tidy", tidy::run),
     cargo_step(
@@ -83,6 +83,7 @@ static STEPS: [Step; 9] = [
         "crash-states",
         &["test", "--release", "--test", "crash", "--", "--nocapture"],
     ),
+    chore("seeded", || seeded::run(&seeded::Options::all())),
     cargo_step(
         "demo",
         &[

@@ -1,4 +1,4 @@
-//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|ci|campaign|skips`.
+//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|seeded|ci|campaign|skips`.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
@@ -10,6 +10,7 @@ mod campaign;
 mod ci;
 mod command;
 mod loom;
+mod seeded;
 mod setup;
 mod skips;
 mod targets;
@@ -34,6 +35,8 @@ enum Chore {
     Tidy,
     /// Run the concurrency models under the model checker
     Loom(loom::Options),
+    /// Demand that the general checks find each deliberate bug in the engine
+    Seeded(seeded::Options),
     /// Run every check there is, and print what each took
     Ci(ci::Options),
     /// Run a check at its full length, of which `ci` runs a slice
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Setup => setup::run(),
         Chore::Tidy => tidy::run(),
         Chore::Loom(options) => loom::run(&options),
+        Chore::Seeded(options) => seeded::run(&options),
         Chore::Ci(options) => ci::run(&options),
         Chore::Campaign(options) => campaign::run(&options),
         Chore::Skips => skips::run(),

@@ -30,6 +30,7 @@ use crate::format::{
     Source, Step, Stop, evidence_after,
 };
 use crate::lsn::Lsn;
+use crate::seeded::{self, Bug};
 use crate::segment::{COOKIE, Directory, FileSource, Salts, segment_name};
 use crate::sys::Access;
 
@@ -214,6 +215,14 @@ impl Walk<'_> {
         let (mut records, mut opened) = (0, 0);
         let stop = loop {
             match scanner.next(&mut source).map_err(fail)? {
+                Step::Stop(stop) if seeded::is(Bug::SkippedMiddle) => {
+                    let behind =
+                        evidence_after(&mut source, id, stop.offset + 8, &[scanner.salt()]);
+                    let Some(next) = behind.map_err(fail)?.first else {
+                        break stop;
+                    };
+                    scanner = Scanner::new(next, scanner.salt(), scanner.last_epoch());
+                }
                 Step::Stop(stop) => break stop,
                 Step::Frame(frame) => match frame.header.kind {
                     FrameKind::Record => records += 1,

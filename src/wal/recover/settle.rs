@@ -22,6 +22,7 @@ use crate::format::{
     Checksum, DurableDistance, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameHeader, FrameKind,
 };
 use crate::lsn::Lsn;
+use crate::seeded::{self, Bug};
 use crate::segment::{CookieFile, Exclusive, Mold, Salts, Segment, segment_name};
 use crate::sys::Access;
 
@@ -83,7 +84,7 @@ pub(crate) fn settle(
             Trust::Nothing => 0,
         };
         let mut bytes = open(mold, id, first)?;
-        if trust == Trust::Nothing {
+        if trust == Trust::Nothing && !seeded::is(Bug::NotStoredAgain) {
             stored += store_again(mold, id, &mut bytes, accepted)?;
         }
         last = Some(bytes);
@@ -173,6 +174,9 @@ fn sync(mold: &Mold, id: u32, bytes: &Exclusive, range: Range<u64>) -> Result<()
 /// Writes the epoch frame, if it fits.
 fn barrier(mold: &Mold, chain: &ChainFound, bytes: &mut Exclusive) -> Result<(Salts, Lsn, Room)> {
     let mut salts = chain.salts.clone();
+    if seeded::is(Bug::GhostFrames) {
+        return Ok((salts, chain.end, Room::Left));
+    }
     let start = chain.end.offset();
     let end = start + EPOCH_FRAME_SIZE;
     let behind = Lsn::new(chain.end.segment(), end).filter(|_| end <= mold.size);

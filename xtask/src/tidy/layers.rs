@@ -9,7 +9,7 @@ use super::paths::{Path, paths};
 use super::source::Source;
 
 /// The vocabulary that every layer speaks.
-const VOCABULARY: [&str; 5] = ["error", "lsn", "options", "stats", "sync"];
+const VOCABULARY: [&str; 6] = ["error", "lsn", "options", "seeded", "stats", "sync"];
 
 /// The layers above the vocabulary, each with the layers that it may import besides.
 const LAYERS: [(&str, &[&str]); 5] = [
