@@ -125,6 +125,7 @@ struct Inner {
     what: Cow<'static, str>,
     action: Option<Cow<'static, str>>,
     place: Place,
+    row: Option<char>,
     source: Option<Arc<dyn error::Error + Send + Sync>>,
 }
 
@@ -137,6 +138,11 @@ impl Error {
     /// Where it happened.
     pub fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// The row of the decision table in `docs/durability.md` by which a log was refused, if one was.
+    pub fn row(&self) -> Option<char> {
+        self.0.row
     }
 
     /// The operating system's error number, if the cause is one.
@@ -154,6 +160,7 @@ impl Error {
             what: what.into(),
             action: None,
             place: Place::default(),
+            row: None,
             source: None,
         }))
     }
@@ -203,6 +210,12 @@ impl Error {
         self.0.place.lsn = Some(lsn);
         self.0.place.segment.get_or_insert(lsn.segment());
         self.0.place.offset.get_or_insert(lsn.offset());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn by_row(mut self, letter: char) -> Self {
+        self.0.row = Some(letter);
         self
     }
 

@@ -15,8 +15,15 @@
 //! | G | the head is beyond the end | refuse |
 //! | H | a segment below the known durable position is missing or damaged | refuse |
 //! | I | something could not be read | refuse |
+//! | J | `MANIFEST` is missing or damaged | refuse |
+//! | K | something was written by a newer version | refuse |
+//! | L | `COOKIE` is that of an unfinished creation, beside records | refuse |
+//! | M | a file that may be wanted is no usable segment | refuse |
+//! | N | a segment of another log stands where one of this log belongs | refuse |
 
-use crate::error::ErrorKind;
+use std::fmt::Display;
+
+use crate::error::{Error, ErrorKind};
 
 /// Whether everything that was wanted could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +32,22 @@ pub(crate) enum Reading {
     Failed,
 }
 
+/// Whether it is known which log this is, and how it is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    Known,
+    /// `MANIFEST` is missing beside files of a log, or damaged.
+    Lost,
+    /// `MANIFEST` or a segment is whole, and a newer version wrote it.
+    Newer,
+}
+
 /// What became of `COOKIE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CookieState {
     Valid,
+    /// It says that the log was never finished, and a segment says that it was.
+    Unborn,
     /// It is there, and neither of its head slots is valid.
     WithoutHead,
     Missing,
@@ -69,10 +88,22 @@ pub(crate) enum Behind {
     Frames,
 }
 
+/// What has the names of segments from the head on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// Segments of this log.
+    Ours,
+    /// A file that is no segment, or another one than its name says.
+    Unusable,
+    /// A segment of another log.
+    Foreign,
+}
+
 /// Everything by which an end is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Findings {
     pub(crate) reading: Reading,
+    pub(crate) identity: Identity,
     pub(crate) cookie: CookieState,
     pub(crate) chain: Chain,
     /// The end against the head.
@@ -80,9 +111,23 @@ pub(crate) struct Findings {
     /// The end against what is known to be durable: the greatest of what `COOKIE`, links, epochs and frames say, those
     /// behind the stop included.
     pub(crate) durable: Reach,
+    pub(crate) files: Files,
     pub(crate) stop: StopKind,
     pub(crate) behind: Behind,
 }
+
+/// A log with which nothing is wrong.
+pub(crate) const SOUND: Findings = Findings {
+    reading: Reading::Complete,
+    identity: Identity::Known,
+    cookie: CookieState::Valid,
+    chain: Chain::Whole,
+    head: Reach::Reached,
+    durable: Reach::Reached,
+    files: Files::Ours,
+    stop: StopKind::Clean,
+    behind: Behind::Nothing,
+};
 
 /// What recovery does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,27 +149,45 @@ pub(crate) struct Row {
     matches: fn(Findings) -> bool,
 }
 
+impl Row {
+    /// The refusal by this row, with what was found in particular.
+    pub(crate) fn refuse(&self, detail: impl Display) -> Error {
+        let Self { letter, name, .. } = self;
+        let kind = match self.action {
+            Action::Refuse(kind) => kind,
+            Action::Accept | Action::Cut => ErrorKind::Internal,
+        };
+        Error::new(kind, format!("row {letter}: {name}: {detail}")).by_row(*letter)
+    }
+}
+
+/// The row of this letter.
+pub(crate) fn row_named(letter: char) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.letter == letter)
+}
+
 const CORRUPT: Action = Action::Refuse(ErrorKind::Corrupt);
+const INCOMPATIBLE: Action = Action::Refuse(ErrorKind::Incompatible);
 
 /// The table. Exactly one row matches any findings.
-pub(crate) static ROWS: [Row; 9] = [
+pub(crate) static ROWS: [Row; 14] = [
     Row {
         letter: 'A',
         name: "clean end",
         action: Action::Accept,
-        matches: |f| f.keeps_durable() && f.behind == Behind::Nothing && f.stop == StopKind::Clean,
+        matches: |f| f.is_usable() && f.behind == Behind::Nothing && f.stop == StopKind::Clean,
     },
     Row {
         letter: 'B',
         name: "torn tail",
         action: Action::Cut,
-        matches: |f| f.keeps_durable() && f.behind == Behind::Nothing && f.stop == StopKind::Torn,
+        matches: |f| f.is_usable() && f.behind == Behind::Nothing && f.stop == StopKind::Torn,
     },
     Row {
         letter: 'C',
         name: "hole above the known durable position",
         action: Action::Cut,
-        matches: |f| f.keeps_durable() && f.behind == Behind::Frames,
+        matches: |f| f.is_usable() && f.behind == Behind::Frames,
     },
     Row {
         letter: 'D',
@@ -136,13 +199,13 @@ pub(crate) static ROWS: [Row; 9] = [
         letter: 'E',
         name: "COOKIE is missing",
         action: CORRUPT,
-        matches: |f| f.is_readable() && f.cookie == CookieState::Missing,
+        matches: |f| f.is_identified() && f.cookie == CookieState::Missing,
     },
     Row {
         letter: 'F',
         name: "COOKIE has no valid head",
         action: CORRUPT,
-        matches: |f| f.is_readable() && f.cookie == CookieState::WithoutHead,
+        matches: |f| f.is_identified() && f.cookie == CookieState::WithoutHead,
     },
     Row {
         letter: 'G',
@@ -162,6 +225,36 @@ pub(crate) static ROWS: [Row; 9] = [
         action: Action::Refuse(ErrorKind::Io),
         matches: |f| !f.is_readable(),
     },
+    Row {
+        letter: 'J',
+        name: "MANIFEST is missing or damaged",
+        action: CORRUPT,
+        matches: |f| f.is_readable() && f.identity == Identity::Lost,
+    },
+    Row {
+        letter: 'K',
+        name: "the log was written by a newer version of segwal",
+        action: INCOMPATIBLE,
+        matches: |f| f.is_readable() && f.identity == Identity::Newer,
+    },
+    Row {
+        letter: 'L',
+        name: "COOKIE is that of an unfinished creation, beside records",
+        action: CORRUPT,
+        matches: |f| f.is_identified() && f.cookie == CookieState::Unborn,
+    },
+    Row {
+        letter: 'M',
+        name: "a file that may be wanted is no usable segment",
+        action: CORRUPT,
+        matches: |f| f.keeps_durable() && f.files == Files::Unusable,
+    },
+    Row {
+        letter: 'N',
+        name: "a segment of another log stands where one of this log belongs",
+        action: INCOMPATIBLE,
+        matches: |f| f.keeps_durable() && f.files == Files::Foreign,
+    },
 ];
 
 /// The row that the findings match.
@@ -177,8 +270,12 @@ impl Findings {
         self.reading == Reading::Complete
     }
 
+    fn is_identified(self) -> bool {
+        self.is_readable() && self.identity == Identity::Known
+    }
+
     fn has_head(self) -> bool {
-        self.is_readable() && self.cookie == CookieState::Valid
+        self.is_identified() && self.cookie == CookieState::Valid
     }
 
     fn is_linked(self) -> bool {
@@ -192,21 +289,15 @@ impl Findings {
     fn keeps_durable(self) -> bool {
         self.reaches_head() && self.durable == Reach::Reached
     }
+
+    fn is_usable(self) -> bool {
+        self.keeps_durable() && self.files == Files::Ours
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GOOD: Findings = Findings {
-        reading: Reading::Complete,
-        cookie: CookieState::Valid,
-        chain: Chain::Whole,
-        head: Reach::Reached,
-        durable: Reach::Reached,
-        stop: StopKind::Clean,
-        behind: Behind::Nothing,
-    };
 
     /// Replaces each element by one with either value.
     fn vary<T: Copy>(
@@ -226,16 +317,21 @@ mod tests {
 
     fn every_finding() -> Vec<Findings> {
         let reach = [Reach::Reached, Reach::Short];
+        let identity = [Identity::Known, Identity::Lost, Identity::Newer];
+        let files = [Files::Ours, Files::Unusable, Files::Foreign];
         let cookie = [
             CookieState::Valid,
+            CookieState::Unborn,
             CookieState::WithoutHead,
             CookieState::Missing,
         ];
         let all = vary(
-            &[GOOD],
+            &[SOUND],
             &[Reading::Complete, Reading::Failed],
             |f, value| f.reading = value,
         );
+        let all = vary(&all, &identity, |f, value| f.identity = value);
+        let all = vary(&all, &files, |f, value| f.files = value);
         let all = vary(&all, &cookie, |f, value| f.cookie = value);
         let all = vary(&all, &[Chain::Whole, Chain::Broken], |f, value| {
             f.chain = value;
@@ -253,7 +349,7 @@ mod tests {
     #[test]
     fn exactly_one_row_matches_whatever_is_found() {
         let all = every_finding();
-        assert_eq!(all.len(), 192);
+        assert_eq!(all.len(), 2304);
         for findings in all {
             let rows: Vec<_> = ROWS
                 .iter()
@@ -277,7 +373,7 @@ mod tests {
             letters,
             ROWS.iter().map(|row| row.letter).collect::<Vec<_>>()
         );
-        assert_eq!(letters, ('A'..='I').collect::<Vec<_>>());
+        assert_eq!(letters, ('A'..='N').collect::<Vec<_>>());
     }
 
     #[test]
@@ -285,7 +381,8 @@ mod tests {
         for findings in every_finding() {
             let kept = findings.durable == Reach::Reached && findings.head == Reach::Reached;
             let sound = findings.reading == Reading::Complete && findings.chain == Chain::Whole;
-            if !(kept && sound && findings.cookie == CookieState::Valid) {
+            let ours = findings.identity == Identity::Known && findings.files == Files::Ours;
+            if !(kept && sound && ours && findings.cookie == CookieState::Valid) {
                 assert!(
                     matches!(judge(findings).action, Action::Refuse(_)),
                     "{findings:?}"
@@ -295,62 +392,87 @@ mod tests {
     }
 
     #[test]
+    fn refusal_names_its_row_and_what_was_found() {
+        let error = row_named('J').unwrap().refuse("it is gone");
+        assert_eq!((error.row(), error.kind()), (Some('J'), ErrorKind::Corrupt));
+        assert!(
+            error
+                .to_string()
+                .contains("row J: MANIFEST is missing or damaged: it is gone"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_there_beside_the_log_has_its_row() {
+        let row = |findings: Findings| judge(findings).letter;
+        let identity = |identity| Findings { identity, ..SOUND };
+        assert_eq!(row(identity(Identity::Lost)), 'J');
+        assert_eq!(row(identity(Identity::Newer)), 'K');
+        let files = |files| Findings { files, ..SOUND };
+        assert_eq!(row(files(Files::Unusable)), 'M');
+        assert_eq!(row(files(Files::Foreign)), 'N');
+        let cookie = CookieState::Unborn;
+        assert_eq!(row(Findings { cookie, ..SOUND }), 'L');
+    }
+
+    #[test]
     fn each_finding_alone_has_its_row() {
         let row = |findings: Findings| judge(findings).letter;
-        assert_eq!(row(GOOD), 'A');
+        assert_eq!(row(SOUND), 'A');
         assert_eq!(
             row(Findings {
                 stop: StopKind::Torn,
-                ..GOOD
+                ..SOUND
             }),
             'B'
         );
         assert_eq!(
             row(Findings {
                 behind: Behind::Frames,
-                ..GOOD
+                ..SOUND
             }),
             'C'
         );
         assert_eq!(
             row(Findings {
                 durable: Reach::Short,
-                ..GOOD
+                ..SOUND
             }),
             'D'
         );
         assert_eq!(
             row(Findings {
                 cookie: CookieState::Missing,
-                ..GOOD
+                ..SOUND
             }),
             'E'
         );
         assert_eq!(
             row(Findings {
                 cookie: CookieState::WithoutHead,
-                ..GOOD
+                ..SOUND
             }),
             'F'
         );
         assert_eq!(
             row(Findings {
                 head: Reach::Short,
-                ..GOOD
+                ..SOUND
             }),
             'G'
         );
         assert_eq!(
             row(Findings {
                 chain: Chain::Broken,
-                ..GOOD
+                ..SOUND
             }),
             'H'
         );
         assert_eq!(
             row(Findings {
                 reading: Reading::Failed,
-                ..GOOD
+                ..SOUND
             }),
             'I'
         );

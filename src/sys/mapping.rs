@@ -69,8 +69,8 @@ impl Mapping {
             Access::Write => options.map_raw(file)?,
         };
         // Large folios make each sync of a small store write all of the folio.
-        map.advise(Advice::Random)?;
-        map.advise(Advice::DontFork)?;
+        uninterrupted(|| map.advise(Advice::Random))?;
+        uninterrupted(|| map.advise(Advice::DontFork))?;
         Ok(Self {
             memory: Memory::Real(map),
             store_limit: store_limit(size, access),

@@ -16,6 +16,9 @@
 //! | [`Mapping::sync`] | the bytes of the pages in the range are durable | – |
 //! | [`Disk::sync_dir`] | the names in the directory are durable | – |
 //!
+//! A call that a signal interrupts is repeated by the real disk. Those on names are not, since repeated they could meet their
+//! own effect: theirs is an error like any other.
+//!
 //! A failed sync leaves the durable image unknown: the caller must not retry it (see `docs/durability.md`).
 //!
 //! The parts that no disk has - [`futex`], [`random`], [`clock`], [`fork`], [`thread`] - are plain functions beside it.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{Activation, COOKIE_SIZE, Cookie, Manifest, Scanner, Slot, Step, Uuid};
+use crate::format::verdict::{CookieState, Findings, SOUND, judge};
+use crate::format::{Activation, Cookie, Manifest, Scanner, Slot, Step, Uuid};
 use crate::options::{Create, UnknownFilesystem, WalOptions};
 use crate::seeded::{self, Bug};
 use crate::segment::{
-    COOKIE, CookieFile, Directory, FileSource, LOCK, Mold, Registry, Shelf, hold_name, segment_name,
+    CookieFile, Directory, FileSource, LOCK, Mold, Registry, Shelf, hold_name, segment_name,
 };
 use crate::stats::Counters;
 use crate::sys::{Access, Disk, FileSystem, Lock, Made, Random, RealDisk, clock};
@@ -18,7 +19,9 @@ use super::Wal;
 use super::create::{first_lsn, first_segment, is_unfinished, write_manifest};
 use super::holds::{Holds, read_holds};
 use super::opened::{Basis, Opened};
-use super::recover::{Header, Room as Remaining, Survey, read_headers, read_manifest, read_whole};
+use super::recover::{
+    Header, Room as Remaining, Survey, manifest_missing, read_cookie, read_headers, read_manifest,
+};
 use super::recovery::{EndKind, Recovery};
 use super::reopen::{Past, reopen};
 use super::signals::Staffing;
@@ -100,7 +103,7 @@ fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
     };
     let holds = read_holds(&directory, &manifest, &survey)?;
     let counters = Counters::default();
-    let mut opened = match read_cookie(&directory, &manifest, &survey)? {
+    let mut opened = match read_cookie(&directory, &manifest.uuid)? {
         Some(cookie) if !is_unfinished(&cookie) => {
             let past = Past {
                 survey: &survey,
@@ -200,11 +203,7 @@ fn identify(
     let path = directory.path();
     if !survey.has_manifest {
         if !survey.is_blank() {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                "MANIFEST is missing beside files of a log",
-            )
-            .at_path(path));
+            return Err(manifest_missing(directory));
         }
         if options.create == Create::Never {
             return Err(Error::new(ErrorKind::NotFound, "there is no log").at_path(path));
@@ -232,28 +231,11 @@ fn identify(
     Ok(manifest)
 }
 
-fn read_cookie(
-    directory: &Directory,
-    manifest: &Manifest,
-    survey: &Survey,
-) -> Result<Option<Cookie>> {
-    if !survey.has_cookie {
-        return Ok(None);
-    }
-    let path = directory.file(COOKIE);
-    let file = directory.open(COOKIE, Access::Read)?;
-    let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
-    let bytes =
-        read_whole(&*file, size).map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
-    if bytes.len() < size {
-        let what = format!("row F: COOKIE has {} bytes instead of {size}", bytes.len());
-        return Err(Error::new(ErrorKind::Corrupt, what).at_path(&path));
-    }
-    Ok(Some(Cookie::decode(&bytes, &manifest.uuid)))
-}
-
 fn cookie_missing(directory: &Directory) -> Error {
-    Error::new(ErrorKind::Corrupt, "row E: COOKIE is missing").at_path(directory.path())
+    let cookie = CookieState::Missing;
+    judge(Findings { cookie, ..SOUND })
+        .refuse("there is no such file, beside segments")
+        .at_path(directory.path())
 }
 
 /// Refuses to make a log anew over records: an unfinished creation left at most a first segment without any.
@@ -266,11 +248,11 @@ fn check_unborn(mold: &Mold, survey: &Survey, manifest: &Manifest) -> Result<()>
                 None => matches!(found.header, Header::Ours(_)),
             };
         if !is_empty {
-            let what =
-                "COOKIE says that the log was never finished, and a segment says that it was";
-            let path = mold.directory.segment(*id);
-            return Err(Error::new(ErrorKind::Corrupt, what)
-                .at_path(&path)
+            let cookie = CookieState::Unborn;
+            let row = judge(Findings { cookie, ..SOUND });
+            return Err(row
+                .refuse("this segment says that the log was finished")
+                .at_path(&mold.directory.segment(*id))
                 .at_segment(*id));
         }
     }
@@ -282,8 +264,10 @@ fn check_unheld(directory: &Directory, survey: &Survey) -> Result<()> {
     let Some(name) = survey.holds.first() else {
         return Ok(());
     };
-    let what = "COOKIE says that the log was never finished, and a hold says that it was";
-    Err(Error::new(ErrorKind::Corrupt, what).at_path(&directory.file(&hold_name(name))))
+    let cookie = CookieState::Unborn;
+    Err(judge(Findings { cookie, ..SOUND })
+        .refuse("a hold says that the log was finished")
+        .at_path(&directory.file(&hold_name(name))))
 }
 
 fn is_without_frames(mold: &Mold, activation: &Activation) -> Result<bool> {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::{ActivationFault, Cookie, Manifest};
 use crate::options::WalOptions;
 use crate::seeded::{self, Bug};
-use crate::segment::{CookieFile, Directory, Mold, Registry, Shelf, segment_name};
+use crate::segment::{CookieFile, Mold, Registry, Shelf, segment_name};
 
 use super::holds::{Holds, StoredHold};
 use super::opened::Opened;
@@ -43,7 +43,6 @@ pub(crate) fn reopen(
     };
     let mut chain = follow(walk, Some(known), Depth::Tail).map_err(|refusal| refusal.error)?;
     go_back_by_mistake(&mut chain, known);
-    refuse_strangers(directory, &files, &chain)?;
     let cookie = CookieFile::open(directory, mold.uuid, boot, known)?;
     // Before anything is appended: beyond the end a hold would miss what will stand there.
     let holds = Holds::reopen(directory, past.holds, chain.head, chain.end)?;
@@ -106,29 +105,6 @@ fn go_back_by_mistake(chain: &mut ChainFound, known: &Cookie) {
     {
         chain.end = slot.lsn;
     }
-}
-
-/// A file under the name of a segment that is, or will be, needed and that is not provably dead is not touched.
-fn refuse_strangers(
-    directory: &Directory,
-    files: &BTreeMap<u32, Found>,
-    chain: &ChainFound,
-) -> Result<()> {
-    for (id, found) in files.range(chain.head.segment()..) {
-        let kind = match found.header {
-            Header::Ours(_) => continue,
-            Header::OtherLog(_) => ErrorKind::Incompatible,
-            Header::Misnamed(_) | Header::WrongLength(_) | Header::Damaged(_) => ErrorKind::Corrupt,
-        };
-        let what = format!(
-            "a file with the name of a segment may be wanted, and is not usable: {}",
-            found.fault()
-        );
-        return Err(Error::new(kind, what)
-            .at_path(&directory.segment(*id))
-            .at_segment(*id));
-    }
-    Ok(())
 }
 
 /// Takes back what is ours and provably dead, and adopts segments that were made ready. `COOKIE` is durable (V4).

@@ -6,7 +6,7 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use segwal::fault::{Op, Repeat, SimDisk, When};
-use segwal::{ErrorKind, Wal, WalOptions};
+use segwal::{ErrorKind, Wal, WalOptions, WalReader};
 use testkit::TempDir;
 
 use crate::scene::{LIMIT, small, within};
@@ -53,6 +53,44 @@ fn a_cookie_of_an_unfinished_creation_beside_records_is_refused() {
             .unwrap(),
         first
     );
+}
+
+/// A reader once filled a `COOKIE` that was cut with zeros and took an older slot for the newest.
+#[test]
+fn a_cut_cookie_is_not_taken_for_an_older_one_by_a_reader() {
+    let disk = SimDisk::new();
+    let wal = tiny().open_on(&disk, "/log", SEED).unwrap();
+    for _ in 0..4 {
+        wal.append(b"to be discarded").unwrap();
+        wal.discard_before(wal.end()).unwrap();
+    }
+    wal.close().unwrap();
+    let cookie = Path::new("/log/COOKIE");
+    let bytes = disk.read_file(cookie).unwrap();
+    for blocks in 0..5 {
+        disk.write_file(cookie, &bytes[..4096 * blocks]).unwrap();
+        let reader = WalReader::open_on(&disk, "/log").unwrap();
+        for error in [reader.head().unwrap_err(), reader.durable().unwrap_err()] {
+            assert_eq!((error.kind(), error.row()), (ErrorKind::Corrupt, Some('F')));
+        }
+        assert_eq!(reader.verify().row(), 'F', "{blocks} blocks");
+    }
+}
+
+/// `verify` once called a log clean that no writing open accepts, for a file that stands where a segment belongs.
+#[test]
+fn a_file_in_the_way_of_a_segment_is_seen_by_verify() {
+    let disk = SimDisk::new();
+    let wal = tiny().open_on(&disk, "/log", SEED).unwrap();
+    wal.append(b"kept").unwrap();
+    wal.close().unwrap();
+    drop(wal);
+    let ready = Path::new("/log/00000000000000000002.seg");
+    disk.flip_bit(ready, 8 * 40).unwrap();
+    let verdict = WalReader::open_on(&disk, "/log").unwrap().verify();
+    let error = tiny().open_on(&disk, "/log", SEED).unwrap_err();
+    assert_eq!((verdict.row(), error.row()), ('M', Some('M')), "{error}");
+    assert_eq!(error.place().path.as_deref(), Some(ready));
 }
 
 /// The same seed draws the same identity.

@@ -23,7 +23,23 @@ struct Campaign {
     environment: &'static [(&'static str, &'static str)],
 }
 
-static CAMPAIGNS: [Campaign; 1] = [Campaign {
+static CAMPAIGNS: [Campaign; 3] = [
+    LIVE,
+    test(
+        "crash",
+        "crash states of random workloads, ten times as many as in CI",
+        &["test", "--release", "--test", "crash", "--", "--nocapture"],
+        &[("SEGWAL_CRASH_TIMES", "10")],
+    ),
+    test(
+        "sweep",
+        "each operation of each scenario goes wrong in each way, with eight power cuts after each",
+        &["test", "--release", "--test", "sweep", "--", "--nocapture"],
+        &[("SEGWAL_CAMPAIGN", "full")],
+    ),
+];
+
+const LIVE: Campaign = Campaign {
     name: "live",
     what: "readers in processes of their own beside a writer that rotates, recycles and is killed, for a minute",
     arguments: &[
@@ -37,7 +53,21 @@ static CAMPAIGNS: [Campaign; 1] = [Campaign {
         "--nocapture",
     ],
     environment: &[("SEGWAL_LIVE_SECONDS", "60")],
-}];
+};
+
+const fn test(
+    name: &'static str,
+    what: &'static str,
+    arguments: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+) -> Campaign {
+    Campaign {
+        name,
+        what,
+        arguments,
+        environment,
+    }
+}
 
 /// Runs the named campaigns, one after the other.
 pub(crate) fn run(options: &Options) -> Result<()> {

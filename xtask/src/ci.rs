@@ -50,7 +50,7 @@ const fn chore(name: &'static str, run: fn() -> Result<()>) -> Step {
 }
 
 /// The steps, the quick ones first.
-static STEPS: [Step; 10] = [
+static STEPS: [Step; 11] = [
     cargo_step("fmt", &["fmt", "--all", "--check"]),
     chore("tidy", tidy::run),
     cargo_step(
@@ -84,6 +84,10 @@ static STEPS: [Step; 10] = [
         &["test", "--release", "--test", "crash", "--", "--nocapture"],
     ),
     chore("seeded", || seeded::run(&seeded::Options::all())),
+    cargo_step(
+        "failing-calls",
+        &["test", "--release", "--test", "sweep", "--", "--nocapture"],
+    ),
     cargo_step(
         "demo",
         &[

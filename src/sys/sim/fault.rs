@@ -74,6 +74,7 @@ pub(super) enum Effect {
     Fail(i32),
     Lie,
     Tear { words: usize },
+    Short,
     PowerOff,
 }
 

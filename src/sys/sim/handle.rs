@@ -45,8 +45,13 @@ impl DiskFile for SimFile {
     fn allocate(&self, size: u64) -> io::Result<()> {
         self.check_writable()?;
         let mut machine = lock(&self.machine);
-        machine.begin(self.life, Op::Allocate)?;
-        machine.extend(self.node, position(size)?)
+        let way = machine.begin(self.life, Op::Allocate)?;
+        let size = position(size)?;
+        if way == Way::Short {
+            machine.extend(self.node, size / 2)?;
+            return Err(ErrorKind::StorageFull.into());
+        }
+        machine.extend(self.node, size)
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
@@ -67,10 +72,13 @@ impl DiskFile for SimFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut machine = lock(&self.machine);
-        machine.begin(self.life, Op::Read)?;
+        let way = machine.begin(self.life, Op::Read)?;
         let bytes = machine.tree.file(self.node).bytes();
         let bytes = bytes.get(position(offset)?..).unwrap_or_default();
-        let count = bytes.len().min(buffer.len());
+        let mut count = bytes.len().min(buffer.len());
+        if way == Way::Short {
+            count /= 2;
+        }
         buffer[..count].copy_from_slice(&bytes[..count]);
         Ok(count)
     }
@@ -83,17 +91,29 @@ impl DiskFile for SimFile {
         let end = offset
             .checked_add(bytes.len())
             .ok_or(ErrorKind::FileTooLarge)?;
+        let end = if way == Way::Short {
+            offset + bytes.len() / 2
+        } else {
+            end
+        };
         machine.extend(self.node, end)?;
         machine.own(self.node, &(offset..end))?;
         let file = machine.tree.file_mut(self.node);
-        if let Way::Torn { words } = way {
-            file.write(offset, &bytes[..bytes.len().min(8 * words)]);
-            machine.stop();
-            machine.begin(self.life, Op::Write)?;
-        } else {
-            file.write(offset, bytes);
+        match way {
+            Way::Torn { words } => {
+                file.write(offset, &bytes[..bytes.len().min(8 * words)]);
+                machine.stop();
+                machine.begin(self.life, Op::Write).map(drop)
+            }
+            Way::Short => {
+                file.write(offset, &bytes[..bytes.len() / 2]);
+                Err(ErrorKind::StorageFull.into())
+            }
+            Way::Honest | Way::Lying => {
+                file.write(offset, bytes);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {

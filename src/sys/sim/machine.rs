@@ -37,6 +37,8 @@ pub(super) enum Way {
     Torn {
         words: usize,
     },
+    /// Only the first half of what has a length is done.
+    Short,
 }
 
 /// The machine has no power, or the process that the handle belonged to is dead.
@@ -88,6 +90,7 @@ impl Machine {
             None => Ok(Way::Honest),
             Some(Effect::Lie) => Ok(Way::Lying),
             Some(Effect::Tear { words }) => Ok(Way::Torn { words }),
+            Some(Effect::Short) => Ok(Way::Short),
             Some(Effect::Fail(errno)) => Err(io::Error::from_raw_os_error(errno)),
             Some(Effect::PowerOff) => {
                 self.stop();
@@ -104,7 +107,9 @@ impl Machine {
         write_out: impl FnOnce(&mut Tree, Written),
     ) -> io::Result<()> {
         match self.begin(life, op) {
-            Ok(Way::Honest | Way::Torn { .. }) => write_out(&mut self.tree, Written::Yes),
+            Ok(Way::Honest | Way::Short | Way::Torn { .. }) => {
+                write_out(&mut self.tree, Written::Yes);
+            }
             Ok(Way::Lying) => {}
             Err(error) if is_machine_off(&error) => return Err(error),
             Err(error) => {

@@ -75,7 +75,9 @@ impl MappedImage {
             }
             Err(_) if machine.is_off => self.memory.store(offset, bytes),
             // A store has no way to fail.
-            Ok(Way::Honest | Way::Lying) | Err(_) => self.change(&mut machine, offset, bytes),
+            Ok(Way::Honest | Way::Lying | Way::Short) | Err(_) => {
+                self.change(&mut machine, offset, bytes);
+            }
         }
     }
 

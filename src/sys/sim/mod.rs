@@ -180,6 +180,12 @@ impl SimDisk {
         self.inject(when, Repeat::Once, Effect::Tear { words });
     }
 
+    /// Has an operation do only half of what has a length: a read gives half of the bytes, as if the file ended there; a write
+    /// or an allocation changes the first half and fails, as on a disk that is full then. Others ignore this.
+    pub fn short_at(&self, when: When, repeat: Repeat) {
+        self.inject(when, repeat, Effect::Short);
+    }
+
     /// Has the machine stop before an operation: neither that one nor any later one has an effect, and all fail with an
     /// error that [`is_machine_off`] knows. Followed by [`SimDisk::kill`] it is the death of the process there.
     pub fn power_off_at(&self, when: When) {

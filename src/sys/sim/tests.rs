@@ -394,3 +394,22 @@ fn images_can_be_taken_while_threads_store() {
         1000
     );
 }
+
+#[test]
+fn short_operation_does_the_first_half() {
+    let disk = SimDisk::new();
+    disk.write_file(Path::new("/log/other"), &[]).unwrap();
+    let file = disk.create(seg()).unwrap();
+    disk.short_at(When::Nth(Op::Write, 0), Repeat::Once);
+    let error = file.write_at(0, &[7; 10]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
+    disk.short_at(When::Nth(Op::Read, 0), Repeat::Once);
+    let mut buffer = [0; 8];
+    assert_eq!(file.read_at(0, &mut buffer).unwrap(), 2);
+    assert_eq!(file.read_at(0, &mut buffer).unwrap(), 5);
+    assert_eq!(buffer, [7, 7, 7, 7, 7, 0, 0, 0]);
+    disk.short_at(When::Nth(Op::Allocate, 0), Repeat::FromThenOn);
+    let error = file.allocate(100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
+    assert_eq!(file.len().unwrap(), 50);
+}

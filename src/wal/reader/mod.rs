@@ -17,13 +17,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{ActivationFault, COOKIE_SIZE, Cookie, Manifest, Uuid};
+use crate::format::verdict::{CookieState, Findings, SOUND, judge};
+use crate::format::{ActivationFault, Cookie, Manifest, Uuid};
 use crate::lsn::Lsn;
 use crate::segment::{COOKIE, Directory};
-use crate::sys::{Access, Disk, RealDisk};
+use crate::sys::{Disk, RealDisk};
 
 use super::holds::StoredHold;
-use super::recover::{Found, Header, Survey, read_headers, read_manifest, read_whole};
+use super::recover::{
+    Found, Header, Survey, manifest_missing, read_cookie, read_headers, read_manifest,
+};
 
 pub use follow::Follower;
 pub use record::OwnedRecord;
@@ -68,11 +71,7 @@ impl WalReader {
             return Err(no_log(dir));
         }
         if !survey.has_manifest {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                "MANIFEST is missing beside files of a log",
-            )
-            .at_path(dir));
+            return Err(manifest_missing(&directory));
         }
         let manifest = read_manifest(&directory)?;
         Ok(Self {
@@ -108,9 +107,9 @@ impl WalReader {
     pub fn head(&self) -> Result<Lsn> {
         let cookie = self
             .cookie()?
-            .ok_or_else(|| self.without_cookie("row E: COOKIE is missing"))?;
+            .ok_or_else(|| self.without_cookie(CookieState::Missing))?;
         let head = cookie.head.ok_or_else(|| {
-            let error = self.without_cookie("row F: COOKIE has no valid head");
+            let error = self.without_cookie(CookieState::WithoutHead);
             match cookie.head_fault {
                 Some(fault) => error.caused_by(fault),
                 None => error,
@@ -129,22 +128,14 @@ impl WalReader {
         Ok(durable.map_or(head, |slot| slot.lsn.max(head)))
     }
 
-    fn without_cookie(&self, what: &'static str) -> Error {
-        Error::new(ErrorKind::Corrupt, what).at_path(&self.directory.file(COOKIE))
+    fn without_cookie(&self, cookie: CookieState) -> Error {
+        judge(Findings { cookie, ..SOUND })
+            .refuse("where the log begins is not known")
+            .at_path(&self.directory.file(COOKIE))
     }
 
     fn cookie(&self) -> Result<Option<Cookie>> {
-        let path = self.directory.file(COOKIE);
-        let file = match self.directory.disk().open(&path, Access::Read) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("cannot open COOKIE", &path, error)),
-        };
-        let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
-        let mut bytes = read_whole(&*file, size)
-            .map_err(|error| Error::io("cannot read COOKIE", &path, error))?;
-        bytes.resize(size, 0);
-        Ok(Some(Cookie::decode(&bytes, &self.manifest.uuid)))
+        read_cookie(&self.directory, &self.manifest.uuid)
     }
 
     /// The named holds, by name: what their files say. One that is damaged is among them, with its

@@ -23,7 +23,8 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::verdict::{
-    Action, Behind, Chain, CookieState, Findings, Reach, Reading, Row, StopKind, judge,
+    Action, Behind, Chain, CookieState, Files, Findings, Reach, Reading, Row, SOUND, judge,
+    row_named,
 };
 use crate::format::{
     Activation, Cookie, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameKind, PreviousEnd, Scanner,
@@ -34,7 +35,7 @@ use crate::seeded::{self, Bug};
 use crate::segment::{COOKIE, Directory, FileSource, Salts, segment_name};
 use crate::sys::Access;
 
-use super::survey::Found;
+use super::survey::{Found, Header};
 
 /// The log as its files show it.
 #[derive(Debug)]
@@ -76,13 +77,18 @@ pub(crate) struct Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let row = row_of(CookieState::Valid, Chain::Whole, Reading::Failed);
-        let row = if error.kind() == ErrorKind::Corrupt {
-            row_of(CookieState::Valid, Chain::Broken, Reading::Complete)
+        let otherwise = if error.kind() == ErrorKind::Corrupt {
+            let chain = Chain::Broken;
+            Findings { chain, ..SOUND }
         } else {
-            row
+            let reading = Reading::Failed;
+            Findings { reading, ..SOUND }
         };
-        Self { row, error }
+        let named = error.row().and_then(row_named);
+        Self {
+            row: named.unwrap_or_else(|| judge(otherwise)),
+            error,
+        }
     }
 }
 
@@ -111,10 +117,10 @@ pub(crate) fn follow(
     depth: Depth,
 ) -> Result<ChainFound, Refusal> {
     let Some(cookie) = cookie else {
-        return Err(walk.refuse(CookieState::Missing));
+        return Err(walk.refuse(CookieState::Missing).into());
     };
     let Some(head) = cookie.head.map(|slot| slot.lsn) else {
-        return Err(walk.refuse_headless(cookie));
+        return Err(walk.refuse_headless(cookie).into());
     };
     let known = cookie.durable.map_or(head, |slot| slot.lsn.max(head));
     let mut sealed = walk.check_links(head, known)?;
@@ -348,25 +354,17 @@ impl Walk<'_> {
                 Reach::Reached
             }
         };
+        let stranger = self.stranger(head);
         let row = judge(Findings {
-            reading: Reading::Complete,
-            cookie: CookieState::Valid,
-            chain: Chain::Whole,
             head: reach(head),
             durable: reach(known),
+            files: stranger.map_or(Files::Ours, |(_, _, files)| files),
             stop: scan.stop.kind(),
             behind: scan.behind,
+            ..SOUND
         });
-        if let Action::Refuse(kind) = row.action {
-            let path = self.directory.segment(scan.end.segment());
-            let what = format!(
-                "row {}: {}; it is known to be durable up to {known}",
-                row.letter, row.name
-            );
-            let error = Error::new(kind, what)
-                .at_path(&path)
-                .at_lsn(scan.end)
-                .caused_by(scan.stop.fault);
+        if matches!(row.action, Action::Refuse(_)) {
+            let error = self.refuse_end(row, &scan, known, stranger);
             return Err(Refusal { row, error });
         }
         let cut_end = match row.action {
@@ -387,53 +385,67 @@ impl Walk<'_> {
         })
     }
 
-    fn refuse(&self, cookie: CookieState) -> Refusal {
-        let row = row_of(cookie, Chain::Whole, Reading::Complete);
-        let what = format!("row {}: {}", row.letter, row.name);
-        Refusal {
-            row,
-            error: Error::new(ErrorKind::Corrupt, what).at_path(self.directory.path()),
-        }
+    fn refuse(&self, cookie: CookieState) -> Error {
+        judge(Findings { cookie, ..SOUND })
+            .refuse("where the log begins is not known")
+            .at_path(self.directory.path())
     }
 
     /// Row F, with the rule that the slots break.
-    fn refuse_headless(&self, cookie: &Cookie) -> Refusal {
-        let Refusal { row, error } = self.refuse(CookieState::WithoutHead);
-        let error = match cookie.head_fault {
+    fn refuse_headless(&self, cookie: &Cookie) -> Error {
+        let error = self
+            .refuse(CookieState::WithoutHead)
+            .at_path(&self.directory.file(COOKIE));
+        match cookie.head_fault {
             Some(fault) => error.caused_by(fault),
             None => error,
-        };
-        Refusal {
-            row,
-            error: error.at_path(&self.directory.file(COOKIE)),
         }
     }
 
     /// Row H.
     fn missing(&self, id: u32) -> Error {
-        let row = row_of(CookieState::Valid, Chain::Broken, Reading::Complete);
+        let chain = Chain::Broken;
         let why = self
             .segments
             .get(&id)
             .map_or_else(|| "there is no such file".to_owned(), Found::fault);
-        let what = format!("row {}: {}: {why}", row.letter, row.name);
-        Error::new(ErrorKind::Corrupt, what)
+        judge(Findings { chain, ..SOUND })
+            .refuse(why)
             .at_path(&self.directory.segment(id))
             .at_segment(id)
     }
-}
 
-/// The row of findings that refuse before the end is looked at.
-fn row_of(cookie: CookieState, chain: Chain, reading: Reading) -> &'static Row {
-    judge(Findings {
-        reading,
-        cookie,
-        chain,
-        head: Reach::Reached,
-        durable: Reach::Reached,
-        stop: StopKind::Clean,
-        behind: Behind::Nothing,
-    })
+    /// The first file from the head on that has the name of a segment, may be wanted, and is not usable.
+    fn stranger(&self, head: Lsn) -> Option<(u32, &Found, Files)> {
+        let mut from_head = self.segments.range(head.segment()..);
+        from_head.find_map(|(&id, found)| match found.header {
+            Header::Ours(_) => None,
+            Header::OtherLog(_) => Some((id, found, Files::Foreign)),
+            Header::Misnamed(_) | Header::WrongLength(_) | Header::Damaged(_) => {
+                Some((id, found, Files::Unusable))
+            }
+        })
+    }
+
+    /// The refusal by `row` of the end that was found.
+    fn refuse_end(
+        &self,
+        row: &'static Row,
+        scan: &Scan,
+        known: Lsn,
+        stranger: Option<(u32, &Found, Files)>,
+    ) -> Error {
+        if let ('M' | 'N', Some((id, found, _))) = (row.letter, stranger) {
+            return row
+                .refuse(found.fault())
+                .at_path(&self.directory.segment(id))
+                .at_segment(id);
+        }
+        row.refuse(format!("it is known to be durable up to {known}"))
+            .at_path(&self.directory.segment(scan.end.segment()))
+            .at_lsn(scan.end)
+            .caused_by(scan.stop.fault)
+    }
 }
 
 /// Whether a segment whose predecessor ended at `end` goes on exactly where the scan stopped.

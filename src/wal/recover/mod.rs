@@ -16,5 +16,5 @@ mod survey;
 pub(crate) use chain::{ChainFound, Depth, Refusal, Walk, follow};
 pub(crate) use settle::{Room, Trust, settle};
 pub(crate) use survey::{
-    Found, Header, Survey, header_of, read_headers, read_manifest, read_whole,
+    Found, Header, Survey, header_of, manifest_missing, read_cookie, read_headers, read_manifest,
 };

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::format::verdict::{CookieState, Findings, Identity, SOUND, judge};
 use crate::format::{
-    Activation, ActivationFault, HeaderFault, MAX_MANIFEST_LEN, Manifest, ManifestFault, Prepared,
-    Uuid, decode_activation, decode_prepared,
+    Activation, ActivationFault, COOKIE_SIZE, Cookie, HeaderFault, MAX_MANIFEST_LEN, Manifest,
+    ManifestFault, Prepared, Uuid, decode_activation, decode_prepared,
 };
-use crate::segment::{Directory, MANIFEST, Name, segment_name};
+use crate::segment::{COOKIE, Directory, MANIFEST, Name, segment_name};
 use crate::sys::{Access, DiskFile};
 
 /// The names in a log's directory, sorted by what they stand for.
@@ -58,15 +59,43 @@ pub(crate) fn read_manifest(directory: &Directory) -> Result<Manifest> {
     let bytes = read_whole(&*file, MAX_MANIFEST_LEN + 1)
         .map_err(|error| Error::io("cannot read MANIFEST", &path, error))?;
     Manifest::decode(&bytes).map_err(|fault| {
-        let (kind, what) = match fault {
-            ManifestFault::NewerVersion(_) | ManifestFault::UnknownFeatures(_) => (
-                ErrorKind::Incompatible,
-                "the log was written by a newer version of segwal",
-            ),
-            _ => (ErrorKind::Corrupt, "MANIFEST is damaged"),
+        let identity = match fault {
+            ManifestFault::NewerVersion(_) | ManifestFault::UnknownFeatures(_) => Identity::Newer,
+            _ => Identity::Lost,
         };
-        Error::new(kind, what).at_path(&path).caused_by(fault)
+        let row = judge(Findings { identity, ..SOUND });
+        row.refuse("MANIFEST is not valid")
+            .at_path(&path)
+            .caused_by(fault)
     })
+}
+
+/// Refuses files of a log without `MANIFEST`.
+pub(crate) fn manifest_missing(directory: &Directory) -> Error {
+    let identity = Identity::Lost;
+    judge(Findings { identity, ..SOUND })
+        .refuse("it is not there, beside files of a log")
+        .at_path(directory.path())
+}
+
+/// Reads `COOKIE`, if there is one. One that was cut is not taken for an older one.
+pub(crate) fn read_cookie(directory: &Directory, uuid: &Uuid) -> Result<Option<Cookie>> {
+    let path = directory.file(COOKIE);
+    let fail = |what, error| Error::io(what, &path, error);
+    let file = match directory.disk().open(&path, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail("cannot open COOKIE", error)),
+    };
+    let size = usize::try_from(COOKIE_SIZE).unwrap_or(0);
+    let bytes = read_whole(&*file, size).map_err(|error| fail("cannot read COOKIE", error))?;
+    if bytes.len() < size {
+        let cookie = CookieState::WithoutHead;
+        let row = judge(Findings { cookie, ..SOUND });
+        let found = format!("it has {} bytes instead of {size}", bytes.len());
+        return Err(row.refuse(found).at_path(&path));
+    }
+    Ok(Some(Cookie::decode(&bytes, uuid)))
 }
 
 /// All of a small file; what exceeds `limit` is not read.
@@ -153,20 +182,20 @@ pub(crate) fn header_of(
     let len = file.len().map_err(fail)?;
     let header = match decode_prepared(&block) {
         Err(HeaderFault::NewerVersion(_) | HeaderFault::UnknownFeatures(_)) => {
-            return Err(Error::new(
-                ErrorKind::Incompatible,
-                "a segment was written by a newer version of segwal",
-            )
-            .at_path(path)
-            .at_segment(id));
+            let identity = Identity::Newer;
+            let row = judge(Findings { identity, ..SOUND });
+            return Err(row
+                .refuse("the header of a segment says so")
+                .at_path(path)
+                .at_segment(id));
         }
         Err(fault) => Header::Damaged(fault),
-        Ok(prepared) => judge(id, len, &block, &prepared, manifest),
+        Ok(prepared) => kind_of(id, len, &block, &prepared, manifest),
     };
     Ok(Found { len, header })
 }
 
-fn judge(id: u32, len: u64, block: &[u8], prepared: &Prepared, manifest: &Manifest) -> Header {
+fn kind_of(id: u32, len: u64, block: &[u8], prepared: &Prepared, manifest: &Manifest) -> Header {
     if prepared.uuid != manifest.uuid {
         return Header::OtherLog(prepared.uuid);
     }
