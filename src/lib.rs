@@ -65,7 +65,7 @@ pub use lsn::{Lsn, ParseLsnError};
 #[cfg(not(all(loom, feature = "loom")))]
 pub use crate::{
     format::Uuid,
-    options::{Create, Gather, OnFull, UnknownFilesystem, WalOptions},
+    options::{Create, Gather, OldPayloads, OnFull, SyncEvery, UnknownFilesystem, WalOptions},
     stats::Stats,
     sys::sigbus::report_sigbus,
     wal::{

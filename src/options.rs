@@ -50,6 +50,35 @@ pub enum UnknownFilesystem {
     Allow,
 }
 
+/// What becomes of discarded payloads in files that are used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OldPayloads {
+    /// They stay until new records overwrite them.
+    #[default]
+    Keep,
+    /// They are overwritten with zeros, durably, before the file becomes ready.
+    Scrub,
+}
+
+/// When the background syncs although nobody asks.
+///
+/// For those who accept a bounded loss and do not want to wait for syncs. The background syncs through the same gate as every
+/// caller, and a log to which nobody appends wakes nobody up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncEvery {
+    /// Only when it must, and for callbacks.
+    #[default]
+    Never,
+    /// Once so long has passed since the first append that no sync has covered. A power loss takes at most what was appended
+    /// within this time and that of two syncs before it.
+    Interval(Duration),
+    /// Once so many bytes of frames wait for a sync. A power loss takes at most so many, and what was appended during two
+    /// syncs. Fewer bytes may wait for ever.
+    Bytes(u64),
+}
+
 /// How long a sync waits for writers that are about to join it.
 ///
 /// The wait is at most a quarter of the median of the last sixteen syncs, ends as soon as everybody who returned from
@@ -98,6 +127,8 @@ pub struct WalOptions {
     pub(crate) max_record_len: Option<u32>,
     pub(crate) on_full: OnFull,
     pub(crate) gather: Gather,
+    pub(crate) sync_every: SyncEvery,
+    pub(crate) old_payloads: OldPayloads,
     pub(crate) create: Create,
     pub(crate) user_header: Vec<u8>,
     pub(crate) unknown_filesystem: UnknownFilesystem,
@@ -122,6 +153,8 @@ impl WalOptions {
                 timeout: Duration::from_secs(10),
             },
             gather: Gather::default(),
+            sync_every: SyncEvery::Never,
+            old_payloads: OldPayloads::Keep,
             create: Create::IfMissing,
             user_header: Vec::new(),
             unknown_filesystem: UnknownFilesystem::Refuse,
@@ -177,6 +210,42 @@ impl WalOptions {
         self
     }
 
+    /// When the background syncs although nobody asks. [`SyncEvery::Never`] by default.
+    ///
+    /// A record that is being written, or a reservation that is held, holds such a sync up as it does every other. On a
+    /// simulated disk, without threads and without time, an interval has no effect.
+    ///
+    /// ```
+    /// # fn main() -> segwal::Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("segwal-every-{}", std::process::id()));
+    /// use segwal::{SyncEvery, WalOptions};
+    /// use std::time::Duration;
+    ///
+    /// let mut options = WalOptions::new();
+    /// options.sync_every(SyncEvery::Interval(Duration::from_millis(100)));
+    /// let wal = options.open(&dir)?;
+    /// wal.append(b"durable before long, without a call")?;
+    /// # wal.close()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sync_every(&mut self, every: SyncEvery) -> &mut Self {
+        self.sync_every = every;
+        self
+    }
+
+    /// What becomes of discarded payloads in files that are used again. [`OldPayloads::Keep`] by default.
+    ///
+    /// Scrubbing writes each segment once more, in the background. It reaches files of this log that are used again: not
+    /// those that are removed instead, whose blocks go back to the file system as they are, nor what a device keeps of
+    /// blocks that were overwritten. Files that were made ready before the option was set are scrubbed when they are used
+    /// the next time.
+    pub fn scrub_recycled(&mut self, old_payloads: OldPayloads) -> &mut Self {
+        self.old_payloads = old_payloads;
+        self
+    }
+
     /// What to do with a directory that holds no log, or one. [`Create::IfMissing`] by default.
     pub fn create(&mut self, create: Create) -> &mut Self {
         self.create = create;
@@ -212,6 +281,12 @@ impl WalOptions {
         let unsynced = self.max_unsynced_segments;
         check((2..=64).contains(&unsynced), || {
             format!("max_unsynced_segments is {unsynced}, but must be from 2 to 64")
+        })?;
+        let every = self.sync_every;
+        let is_nothing =
+            every == SyncEvery::Interval(Duration::ZERO) || every == SyncEvery::Bytes(0);
+        check(!is_nothing, || {
+            format!("sync_every is {every:?}, but must be greater than zero")
         })?;
         let len = self.user_header.len();
         check(len <= MAX_USER_HEADER_LEN, || {
@@ -281,6 +356,9 @@ mod tests {
         assert!(refused(|o| _ = o.preallocate_segments(0)).contains("preallocate_segments is 0"));
         assert!(refused(|o| _ = o.max_unsynced_segments(1)).contains("max_unsynced_segments is 1"));
         assert!(refused(|o| _ = o.user_header(&[0; 4097])).contains("4097"));
+        assert!(refused(|o| _ = o.sync_every(SyncEvery::Bytes(0))).contains("sync_every is Bytes"));
+        let zero = SyncEvery::Interval(Duration::ZERO);
+        assert!(refused(|o| _ = o.sync_every(zero)).contains("sync_every is Interval"));
         assert!(refused(|o| _ = o.max_wal_bytes(Some(1))).contains("max_wal_bytes is 1"));
         assert!(refused(|o| _ = o.max_record_len(64 << 20)).contains("max_record_len is"));
     }

@@ -169,6 +169,8 @@ pub mod twin {
         StopWithoutSlot,
         /// A dropped reservation leaves its bytes as they are.
         DropWithoutAbort,
+        /// Who is about to doze looks at the tail without changing it.
+        DozeUnconfirmed,
     }
 
     #[cfg(all(loom, feature = "loom"))]

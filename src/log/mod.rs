@@ -25,6 +25,7 @@
 //! | `claim` | a reservation that is being filled |
 //! | `room` | rotation, and waiting for a segment |
 //! | `gate`, `gather` | group commit |
+//! | `doze` | a thread that sleeps as long as nobody appends |
 //! | `pin` | what keeps a segment from being reused |
 //! | `ending` | poison and close |
 //! | `host` | waiting and time, as a trait |
@@ -39,6 +40,7 @@
 
 mod claim;
 mod core;
+mod doze;
 mod ending;
 mod gate;
 mod gather;
@@ -52,6 +54,7 @@ mod window;
 
 pub use self::claim::Claim;
 pub use self::core::{Attempt, Core, Published, Sealing, Shape};
+pub use self::doze::Doze;
 pub use self::ending::Ending;
 pub use self::gate::{Gate, Wish, Work};
 pub use self::gather::GatherLimits;

@@ -76,6 +76,13 @@ impl Tail {
         )
     }
 
+    /// Changes the tail by nothing: whoever reserves later sees what the caller did before, and the caller's next look sees
+    /// whoever reserved earlier.
+    pub fn confirm(&self) {
+        // AcqRel: pairs with `take` and `exchange`, either way round.
+        self.0.fetch_add(0, Ordering::AcqRel);
+    }
+
     /// Adds `grains` and returns what was there: where the reservation begins, if it fits.
     #[inline]
     pub fn take(&self, grains: u32) -> TailWord {

@@ -16,7 +16,7 @@
 //! | `active` | a segment that frames are written to and read from |
 //! | `flush` | how its frames become durable |
 //! | `salts` | which salt rules which part of it |
-//! | `prepare`, `shelf` | making segments ready; the ready and the recycle queue |
+//! | `prepare`, `scrub`, `shelf` | making segments ready; zeros over what they held; the ready and the recycle queue |
 //! | `refill` | every page in a folio of its own |
 //! | `registry` | the segments that hold records, and who reads them |
 //! | `prefault` | writable pages ahead of the tail |
@@ -35,6 +35,7 @@ mod prepare;
 mod refill;
 mod registry;
 mod salts;
+mod scrub;
 mod shelf;
 mod source;
 

@@ -9,7 +9,7 @@
 //!
 //! Reused: the header of the new id is stored over the old one and synced while the file still has its old name, then it
 //! is renamed, and the directory synced. A crash between leaves a file whose name and header disagree: it is dead, and
-//! recovery reclaims it. The old activation is cleared with the same store, and could not be valid beside the new header.
+//! recovery reclaims it. If it is to be scrubbed, that is done before it gets its new name. The old activation is cleared with the same store, and could not be valid beside the new header.
 //!
 //! A failure leaves no partial file behind and is tried again under the same id.
 //!
@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::format::{Prepared, Salt, Uuid, encode_block};
+use crate::options::OldPayloads;
 use crate::seeded::{self, Bug};
 use crate::stats::Counters;
 use crate::sys::{Access, DiskFile, Mapping, Random};
@@ -31,6 +32,7 @@ use super::bytes::Exclusive;
 use super::refill::{dirty_every_page, refill};
 use super::registry::Reusable;
 use super::salts::Salts;
+use super::scrub::scrub;
 use super::{Directory, name};
 
 /// What of a ready segment is kept writable for the first appends.
@@ -53,6 +55,7 @@ pub(crate) struct Mold {
     pub(crate) uuid: Uuid,
     pub(crate) size: u64,
     pub(crate) random: Arc<Random>,
+    pub(crate) old_payloads: OldPayloads,
 }
 
 impl Mold {
@@ -123,10 +126,20 @@ impl Mold {
                 .sync(0..PAGE)
                 .map_err(self.failed("cannot make the header of a reused segment durable", id))?;
         }
+        self.scrub(&mut bytes, id)?;
         if old.id != id {
             self.name(id, &named)?;
         }
         self.ready(prepared, bytes, salts.as_ref())
+    }
+
+    fn scrub(&self, bytes: &mut Exclusive, id: u32) -> Result<()> {
+        match self.old_payloads {
+            OldPayloads::Keep => Ok(()),
+            OldPayloads::Scrub => {
+                scrub(bytes).map_err(self.failed("cannot overwrite what a reused segment held", id))
+            }
+        }
     }
 
     /// Gives the file blocks of its own, wherever a copy by reflink shares them.
@@ -160,6 +173,7 @@ impl Mold {
         bytes.store(0, &encode_block(&prepared));
         file.sync()
             .map_err(self.failed("cannot make a reset segment durable", id))?;
+        self.scrub(&mut bytes, id)?;
         self.ready(prepared, bytes, None)
     }
 

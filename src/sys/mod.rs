@@ -50,7 +50,7 @@ use std::sync::Arc;
 
 pub use mapping::{Kept, Mapping, Populated};
 pub use random::Random;
-pub use real::RealDisk;
+pub use real::{MemoryDisk, RealDisk};
 
 /// The unit in which the page cache writes back, and of the blocks that a commit costs.
 #[cfg(feature = "fault")]

@@ -83,7 +83,9 @@ impl Shared {
         };
         claim.fill(|segment, span| segment.write(span, &fields, checksum, parts));
         let end = claim.end();
-        Ok(claim.publish()..end)
+        let lsn = claim.publish();
+        self.appended(end);
+        Ok(lsn..end)
     }
 
     #[inline]

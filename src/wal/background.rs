@@ -3,7 +3,7 @@
 //! | thread | does | sleeps on |
 //! |---|---|---|
 //! | `segwal-prepare` | makes segments ready, removes surplus files | `prepare` |
-//! | `segwal-sync` | syncs what nobody syncs, `COOKIE` after a rotation, callbacks' wishes | `sync` |
+//! | `segwal-sync` | syncs what nobody syncs, or when `sync_every` says so, `COOKIE` after a rotation, callbacks' wishes | `sync` |
 //! | `segwal-prefault` | keeps writable pages ahead of the tail | `prefault`, with ticks while the tail moves |
 //!
 //! A thread that dies poisons the log. Without threads (`Staffing::Inline`) each request is served at once by the thread
@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Prefaulter, Preparation, Tick};
 use crate::sys::{Access, thread};
 
+use super::beat::Beat;
 use super::shared::Shared;
 use super::signals::{Pace, Request, Rest, Staffing};
 
@@ -212,6 +213,7 @@ fn sync_cookie(shared: &Shared) {
 
 fn sync(shared: &Shared) {
     let mut wishes = Wishes::Granted;
+    let mut beat = Beat::default();
     let step = || {
         let asked = shared.signals.take_asked();
         if asked.sync() {
@@ -227,8 +229,8 @@ fn sync(shared: &Shared) {
         }
         match wishes {
             _ if !asked.is_nothing() => Rest::Not,
-            Wishes::Left => Rest::For(TICK),
-            Wishes::Granted => Rest::UntilRaised,
+            Wishes::Left => shared.beat(&mut beat).at_most(Rest::For(TICK)),
+            Wishes::Granted => shared.beat(&mut beat),
         }
     };
     shared

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `open`, `create`, `reopen`, `opened`, `recover/` | from a directory to a running log |
+//! | `memory` | a log without a directory |
 //! | `append`, `appender`, `reservation` | reserve, fill, publish |
 //! | `sync` | group commit, callbacks |
 //! | `read`, `record` | `get`, `records` |
@@ -10,12 +11,13 @@
 //! | `hold`, `holds` | what keeps the head back |
 //! | `close` | the orderly end |
 //! | `shared` | the state, and how the core's needs are met |
-//! | `signals`, `background`, `hooks` | threads, and how work reaches them |
+//! | `signals`, `background`, `beat`, `hooks` | threads, and how work reaches them |
 //! | `reader/` | the read-only opener, for other processes |
 
 mod append;
 mod appender;
 mod background;
+mod beat;
 mod close;
 mod create;
 mod discard;
@@ -23,6 +25,7 @@ mod health;
 mod hold;
 mod holds;
 mod hooks;
+mod memory;
 mod open;
 mod opened;
 mod read;

@@ -80,7 +80,7 @@ impl WalOptions {
     }
 }
 
-fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
+pub(super) fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
     let began_ns = clock::now_ns();
     options.validate()?;
     let directory = Directory::new(Arc::clone(&setting.disk), dir.to_owned());
@@ -100,6 +100,7 @@ fn open(options: &WalOptions, dir: &Path, setting: &Setting) -> Result<Wal> {
         uuid: manifest.uuid,
         size: manifest.segment_size,
         random: Arc::clone(&setting.random),
+        old_payloads: options.old_payloads,
     };
     let holds = read_holds(&directory, &manifest, &survey)?;
     let counters = Counters::default();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::Result;
 use crate::format::{FIRST_FRAME, Manifest};
-use crate::log::{Core, Ending, Gate, GatherLimits, Patience, Room, Shape};
+use crate::log::{Core, Doze, Ending, Gate, GatherLimits, Patience, Room, Shape};
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::{OnFull, WalOptions, record_capacity};
 use crate::segment::{CookieFile, Directory, MsyncRange, Registry, Segment, Shelf};
@@ -64,6 +64,7 @@ impl Opened {
             patience: patience(&options),
             core: self.core(&options, manifest.segment_size),
             gate: Gate::new(self.end, limits(&options)),
+            doze: Doze::new(),
             options,
             manifest,
             directory,

@@ -37,11 +37,11 @@ pub(crate) fn holds_reservation(number: u64) -> bool {
 #[derive(Debug)]
 #[must_use = "a reservation holds up every sync until it is published or dropped"]
 pub struct Reservation<'a> {
-    /// Dropped before `_permit`, so that this thread counts as a holder until the slot is idle.
+    /// Dropped before `permit`, so that this thread counts as a holder until the slot is idle.
     claim: Claim<'a, Segment>,
     fields: FrameFields,
     at: usize,
-    _permit: Permit<'a>,
+    permit: Permit<'a>,
     not_send: PhantomData<*const ()>,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Reservation<'a> {
             claim,
             fields,
             at: 0,
-            _permit: permit,
+            permit,
             not_send: PhantomData,
         })
     }
@@ -147,8 +147,12 @@ impl<'a> Reservation<'a> {
         let fields = self.fields;
         self.claim
             .fill(|segment, span| segment.finish(span, &fields));
-        let Self { claim, .. } = self;
-        claim.publish()
+        let Self { claim, permit, .. } = self;
+        let (shared, end) = (permit.0, claim.end());
+        let lsn = claim.publish();
+        drop(permit);
+        shared.appended(end);
+        lsn
     }
 }
 

@@ -10,7 +10,8 @@ use crossbeam_utils::atomic::AtomicCell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{FIRST_FRAME, Manifest};
 use crate::log::{
-    Core, Ending, Gate, Host, Patience, Room, Shortage, Sleepers, Supply, Terms, Waited, Wish, Work,
+    Core, Doze, Ending, Gate, Host, Patience, Room, Shortage, Sleepers, Supply, Terms, Waited,
+    Wish, Work,
 };
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::WalOptions;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) core: Core<Segment>,
     pub(crate) gate: Gate,
+    /// Whether the sync thread sleeps until somebody appends.
+    pub(crate) doze: Doze,
     pub(crate) room: Room,
     pub(crate) ending: Ending,
     pub(crate) shelf: Shelf,

@@ -90,6 +90,20 @@ pub(crate) enum Rest {
     For(Duration),
 }
 
+impl Rest {
+    /// The shorter of two.
+    pub(crate) fn at_most(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Not, _) | (_, Self::Not) => Self::Not,
+            (Self::For(a), Self::For(b)) => Self::For(a.min(b)),
+            (Self::For(timeout), Self::UntilRaised) | (Self::UntilRaised, Self::For(timeout)) => {
+                Self::For(timeout)
+            }
+            (Self::UntilRaised, Self::UntilRaised) => Self::UntilRaised,
+        }
+    }
+}
+
 /// What the sync thread is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked(u32);

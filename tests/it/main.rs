@@ -5,6 +5,7 @@
 //! | `append` | every length, batch, tag; many threads through rotation |
 //! | `reserve` | writing in place, giving up, misuse |
 //! | `sync` | durable bounds, group commit, callbacks, health |
+//! | `beat` | syncs that nobody asks for |
 //! | `rotate` | small segments, reuse, space pressure, pinned records |
 //! | `reopen` | what opening again finds; who may open |
 //! | `bad` | damaged, foreign and newer files: refusals typed, placed, and changing nothing |
@@ -17,6 +18,8 @@
 //! | `live` | readers in processes of their own beside a writer that is killed |
 //! | `fork` | a forked child is refused, and keeps nothing |
 //! | `life` | files that share blocks with a copy; segments that the page cache lost |
+//! | `scrub` | discarded payloads in files that are used again |
+//! | `memory` | logs without a file system |
 //! | `mended` | faults that were found and mended |
 //! | `kill` | acknowledged ⊆ recovered ⊆ attempted, over many deaths |
 //! | `device` | bytes that a commit writes to the block device |
@@ -35,6 +38,7 @@
 
 mod append;
 mod bad;
+mod beat;
 mod company;
 mod device;
 mod follow;
@@ -43,6 +47,7 @@ mod hold;
 mod kill;
 mod life;
 mod live;
+mod memory;
 mod mended;
 mod misuse;
 mod readonly;
@@ -51,5 +56,6 @@ mod reopen;
 mod reserve;
 mod rotate;
 mod scene;
+mod scrub;
 mod sync;
 mod user;

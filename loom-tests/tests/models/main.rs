@@ -7,6 +7,7 @@
 
 mod abort;
 mod commit;
+mod doze;
 mod ending;
 mod frontier;
 mod gate;

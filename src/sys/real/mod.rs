@@ -11,6 +11,7 @@
 mod call;
 mod file;
 mod lock;
+mod memory;
 #[cfg(test)]
 mod scratch;
 mod shared;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use super::{Access, Disk, DiskFile, FileSystem, Lock, Made};
 use file::RealFile;
 use lock::RealLock;
+pub use memory::MemoryDisk;
 #[cfg(test)]
 pub(super) use scratch::ScratchDir;
 

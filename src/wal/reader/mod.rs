@@ -55,7 +55,11 @@ impl WalReader {
     }
 
     fn open_with(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
-        let directory = Directory::new(disk, dir.to_owned());
+        Self::of(Directory::new(disk, dir.to_owned()))
+    }
+
+    pub(crate) fn of(directory: Directory) -> Result<Self> {
+        let dir = directory.path();
         let list = directory
             .disk()
             .list(dir)
