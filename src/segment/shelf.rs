@@ -151,28 +151,41 @@ impl Shelf {
         let Some(id) = *next_id else {
             return Ok(Preparation::Exhausted);
         };
-        let ready = if let Some(file) = self.reusable.pop() {
-            let old = file.id;
-            let ready = self
-                .mold
-                .reuse(id, file, counters)
-                .inspect_err(|_| self.reclaim(old))?;
-            counters.reused_segments.add(1);
-            ready
-        } else {
-            if self
-                .max_segments
-                .is_some_and(|max| self.file_count(registry, id) >= max)
-            {
-                return Ok(Preparation::AtLimit);
-            }
-            let ready = self.mold.create(id)?;
-            counters.created_segments.add(1);
-            ready
+        let Some(ready) = self.make(id, registry, counters)? else {
+            return Ok(Preparation::AtLimit);
         };
         *next_id = id.checked_add(1);
         self.push_ready(ready);
         Ok(Preparation::Made)
+    }
+
+    /// Makes segment `id` of a file that waits for reuse, or of a new one; `None` at the limit on the bytes of the log.
+    fn make(&self, id: u32, registry: &Registry, counters: &Counters) -> Result<Option<Ready>> {
+        while let Some(file) = self.reusable.pop() {
+            let old = file.id;
+            match self.mold.reuse(id, file, counters) {
+                Ok(ready) => {
+                    counters.reused_segments.add(1);
+                    return Ok(Some(ready));
+                }
+                // It shares its blocks with a copy, and there are none to replace them: without it there are more.
+                Err(error) if error.kind() == ErrorKind::NoSpace => {
+                    self.mold.directory.remove_and_free(&name::segment(old))?;
+                    counters.removed_segments.add(1);
+                }
+                Err(error) => {
+                    self.reclaim(old);
+                    return Err(error);
+                }
+            }
+        }
+        let at_limit = |max| self.file_count(registry, id) >= max;
+        if self.max_segments.is_some_and(at_limit) {
+            return Ok(None);
+        }
+        let ready = self.mold.create(id)?;
+        counters.created_segments.add(1);
+        Ok(Some(ready))
     }
 
     fn push_ready(&self, ready: Ready) {

@@ -14,13 +14,15 @@ use std::fs;
 use std::iter;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use segwal::{EndKind, Wal, WalOptions};
-use testkit::{TempDir, wait_until};
+use testkit::volume::{Image, run};
+use testkit::{TempDir, Volume, wait_until};
 
 use crate::scene::LIMIT;
 
+/// The size of the volume.
+const SIZE: u64 = 128 << 20;
 const COMMITS: u64 = 300;
 const WINDOWS: usize = 5;
 const SECTOR: u64 = 512;
@@ -31,108 +33,6 @@ const READY: u64 = 3;
 const MOST: u64 = 4710;
 /// Beside others' writing; a folio of the next size would exceed it.
 const MOST_SHARED: u64 = 8192;
-
-/// Runs a tool; its output, or what went wrong.
-fn run(tool: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(tool).args(arguments).output();
-    let output = output.map_err(|error| format!("{tool}: {error}"))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    } else {
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{tool} {}: {}", arguments.join(" "), said.trim()))
-    }
-}
-
-/// An ext4 file system of its own, unmounted and detached when dropped.
-struct Volume {
-    device: String,
-    mounted: Option<PathBuf>,
-    _files: TempDir,
-}
-
-impl Volume {
-    fn new() -> Result<Self, String> {
-        let files = TempDir::on_disk();
-        let (image, mount) = (files.join("image"), files.join("mount"));
-        let text = |path: &Path| {
-            path.to_str()
-                .map(str::to_owned)
-                .ok_or("a path that is no text")
-        };
-        let (image, mount) = (text(&image)?, text(&mount)?);
-        fs::create_dir(&mount).map_err(|error| error.to_string())?;
-        // Written, not sparse: the image's own blocks are not to be allocated while a commit is counted.
-        fs::write(&image, vec![0; 128 << 20]).map_err(|error| error.to_string())?;
-        run(
-            "mkfs.ext4",
-            &[
-                "-q",
-                "-F",
-                "-b",
-                "4096",
-                "-E",
-                "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
-                &image,
-            ],
-        )?;
-        let device = run("losetup", &["--find", "--show", "--direct-io=on", &image])?;
-        let mut volume = Self {
-            device,
-            mounted: None,
-            _files: files,
-        };
-        run(
-            "mount",
-            &["-t", "ext4", "-o", "noatime", &volume.device, &mount],
-        )?;
-        volume.mounted = Some(PathBuf::from(mount));
-        Ok(volume)
-    }
-
-    /// Empties the page cache of the volume, as a boot does: only what is read from now on shapes it.
-    fn remount(&self) -> Result<(), String> {
-        let mount = self.path().to_string_lossy();
-        unmount(&mount)?;
-        run(
-            "mount",
-            &["-t", "ext4", "-o", "noatime", &self.device, &mount],
-        )
-        .map(drop)
-    }
-
-    fn path(&self) -> &Path {
-        self.mounted.as_deref().unwrap()
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        if let Some(mount) = &self.mounted {
-            report(unmount(&mount.to_string_lossy()));
-        }
-        report(run("losetup", &["--detach", &self.device]));
-    }
-}
-
-/// A process that another test forks holds for an instant what was open at that moment.
-fn unmount(mount: &str) -> Result<String, String> {
-    let mut result = run("umount", &[mount]);
-    // The last error is the answer, if the volume stays busy.
-    let _in_time = wait_until(LIMIT, || {
-        if result.is_err() {
-            result = run("umount", &[mount]);
-        }
-        result.is_ok()
-    });
-    result
-}
-
-fn report(result: Result<String, String>) {
-    if let Err(error) = result {
-        println!("left behind: {error}");
-    }
-}
 
 /// The counter of bytes written to one block device.
 struct Counter(PathBuf);
@@ -294,7 +194,7 @@ fn read_by_another(dir: &Path) {
 #[test]
 fn segments_that_were_evicted_and_read_by_another_program_cost_no_more() {
     let name = "device-bytes-after-eviction";
-    let volume = match Volume::new() {
+    let volume = match Volume::ext4(SIZE, Image::Written) {
         Ok(volume) => volume,
         Err(reason) => testkit::skip!(name, "no volume of its own: {reason}"),
     };
@@ -343,7 +243,9 @@ fn segments_that_were_evicted_and_read_by_another_program_cost_no_more() {
 #[test]
 fn a_commit_writes_the_block_that_it_touches_and_no_more() {
     let name = "device-bytes-per-commit";
-    match Volume::new().and_then(|volume| Ok((Counter::below(volume.path())?, volume))) {
+    match Volume::ext4(SIZE, Image::Written)
+        .and_then(|volume| Ok((Counter::below(volume.path())?, volume)))
+    {
         Ok((counter, volume)) => {
             let log = volume.path().join("log");
             measure(&log, &counter, MOST, || volume.remount().unwrap());

@@ -13,8 +13,10 @@
 pub mod record;
 mod rng;
 mod temp;
+pub mod volume;
 mod wait;
 
 pub use rng::{Rng, seed};
 pub use temp::TempDir;
+pub use volume::Volume;
 pub use wait::{Stopwatch, wait_until};

@@ -5,12 +5,11 @@ use std::ops::Range;
 
 use super::super::PAGE_SIZE;
 
-/// Which pages share their blocks with a file elsewhere. Only their number matters to anybody else, so that file is not
-/// simulated: it keeps the old blocks, which go on taking room on the disk.
+/// Which pages share their blocks with a copy. The copy itself is not simulated, apart from the room that it takes, whatever
+/// becomes of the file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Blocks {
     shared: BTreeSet<usize>,
-    left_behind: usize,
 }
 
 impl Blocks {
@@ -26,14 +25,13 @@ impl Blocks {
 
     /// Gives the pages that `range` touches blocks of their own.
     pub(super) fn own(&mut self, range: &Range<usize>) {
-        self.left_behind += self.wanting(range);
         let pages = pages(range);
         self.shared.retain(|page| !pages.contains(page));
     }
 
-    /// The bytes of the blocks that now belong to the other file alone.
-    pub(super) fn left_behind(&self) -> usize {
-        self.left_behind
+    /// The bytes of the blocks that the copy has as well.
+    pub(super) fn shared_bytes(&self) -> usize {
+        self.shared.len() * PAGE_SIZE
     }
 }
 

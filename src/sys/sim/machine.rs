@@ -25,6 +25,8 @@ pub(super) struct Machine {
     /// The bytes that named files may have in all.
     pub(super) capacity: Option<usize>,
     pub(super) file_system: FileSystem,
+    /// The bytes of copies by reflink, which are on the disk and in no directory.
+    pub(super) copies: usize,
 }
 
 /// How an operation that may go on does so.
@@ -74,6 +76,7 @@ impl Machine {
             faults: Faults::default(),
             capacity: None,
             file_system: FileSystem::Ext,
+            copies: 0,
         }
     }
 
@@ -167,9 +170,12 @@ impl Machine {
         Ok(wanting)
     }
 
+    pub(super) fn used(&self) -> usize {
+        self.tree.used() + self.copies
+    }
+
     fn free(&self) -> usize {
-        self.capacity.map_or(usize::MAX, |capacity| {
-            capacity.saturating_sub(self.tree.used())
-        })
+        self.capacity
+            .map_or(usize::MAX, |capacity| capacity.saturating_sub(self.used()))
     }
 }

@@ -140,6 +140,7 @@ impl SimDisk {
         let mut other = lock(&image.machine);
         other.file_system = machine.file_system;
         other.capacity = machine.capacity;
+        other.copies = machine.copies;
         drop(other);
         image
     }
@@ -204,18 +205,24 @@ impl SimDisk {
     /// Leaves this much free space, or as much as anybody wants.
     pub fn set_free_bytes(&self, free: Option<u64>) {
         let mut machine = lock(&self.machine);
-        let used = machine.tree.used();
+        let used = machine.used();
         machine.capacity =
             free.map(|free| used.saturating_add(usize::try_from(free).unwrap_or(usize::MAX)));
     }
 
-    /// Has a file share all of its blocks, as after a copy by reflink: each store into a page of it then needs a new block,
-    /// and raises `SIGBUS` (a panic here) where there is none. No operation, and no fault meets it.
+    /// Makes a copy by reflink of a file, which shares all of its blocks: each store into a page of the file then needs a new
+    /// block, and raises `SIGBUS` (a panic here) where there is none. No operation, and no fault meets it.
     ///
     /// # Errors
     /// Those of opening it.
     pub fn share(&self, path: &Path) -> io::Result<()> {
-        self.alter(path, |file| file.blocks.share(file.len()))
+        let mut machine = lock(&self.machine);
+        let node = machine.tree.find_file(path)?;
+        let file = machine.tree.file_mut(node);
+        let len = file.len();
+        file.blocks.share(len);
+        machine.copies += len;
+        Ok(())
     }
 
     /// Has the page cache lose the pages of a file, mapped or not; its bytes stay. No operation, and no fault meets it.
@@ -223,13 +230,9 @@ impl SimDisk {
     /// # Errors
     /// Those of opening it.
     pub fn evict(&self, path: &Path) -> io::Result<()> {
-        self.alter(path, |file| file.evictions += 1)
-    }
-
-    fn alter(&self, path: &Path, change: impl FnOnce(&mut FileImage)) -> io::Result<()> {
         let tree = &mut lock(&self.machine).tree;
         let node = tree.find_file(path)?;
-        change(tree.file_mut(node));
+        tree.file_mut(node).evictions += 1;
         Ok(())
     }
 

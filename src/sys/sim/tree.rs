@@ -139,7 +139,7 @@ impl Tree {
         self.0.len() - 1
     }
 
-    /// The bytes of all files that have a name.
+    /// The bytes of all files that have a name, without those whose blocks a copy has as well.
     pub(super) fn used(&self) -> usize {
         let dirs = self.0.iter().filter_map(|entry| match entry {
             Some(Entry::Dir(dir)) => Some(dir),
@@ -149,7 +149,7 @@ impl Tree {
         named
             .map(|node| {
                 if let Some(Entry::File(file)) = &self.0[node] {
-                    file.len() + file.blocks.left_behind()
+                    file.len().saturating_sub(file.blocks.shared_bytes())
                 } else {
                     0
                 }
