@@ -135,6 +135,8 @@ pub mod twin {
         LaterSealIsNone,
         /// The straddler goes idle before it records the seal.
         SealAfterIdle,
+        /// What the next activation must know is noted after the rotation's lock was given up.
+        NoteAfterRotation,
         /// A thread rotates without taking the lock.
         RotateUnlocked,
         /// The tail moves before the segment is in the window.

@@ -43,8 +43,10 @@ struct Pair {
     disk: SimDisk,
     options: WalOptions,
     wal: Wal,
-    /// Every frame ever appended, discarded ones included.
+    /// Every frame ever appended, discarded ones included, void ones not.
     frames: Vec<Frame>,
+    /// Positions of records that are void.
+    voided: Vec<Lsn>,
     head: Lsn,
     /// Records that somebody still reads, discarded or not, and what they said.
     held: Vec<(Record, Vec<u8>)>,
@@ -67,6 +69,7 @@ impl Pair {
             options,
             wal,
             frames: Vec::new(),
+            voided: Vec::new(),
             head,
             held: Vec::new(),
             rng,
@@ -81,7 +84,7 @@ impl Pair {
 
     /// One call; says what it was.
     fn call(&mut self) -> &'static str {
-        match self.rng.below(16) {
+        match self.rng.below(20) {
             0..5 => self.append(),
             5..7 => self.append_batch(),
             7 => self.publish(),
@@ -91,7 +94,11 @@ impl Pair {
             11 => self.sync_to(),
             12..14 => self.discard(),
             14 => self.reopen(Ending::Close),
-            _ => self.reopen(Ending::Drop),
+            15 => self.reopen(Ending::Drop),
+            16..18 => self.truncate_after(),
+            18 => self.truncate_from(),
+            _ if self.rng.chance(1, 4) => self.reset(),
+            _ => self.sync(),
         }
     }
 
@@ -182,6 +189,9 @@ impl Pair {
     }
 
     fn discard(&mut self) -> &'static str {
+        if !self.voided.is_empty() && self.rng.chance(1, 4) {
+            return self.discard_at_a_void_position();
+        }
         let to = if self.frames.is_empty() || self.rng.chance(1, 4) {
             self.wal.end()
         } else {
@@ -197,6 +207,77 @@ impl Pair {
             ErrorKind::NotFound
         );
         "discard_before"
+    }
+
+    /// It counts as the rewind that made it void: everything before that is discarded, and the truncation durable.
+    fn discard_at_a_void_position(&mut self) -> &'static str {
+        let lsn = self.voided[self.rng.index(self.voided.len())];
+        self.wal.discard_before(lsn).unwrap();
+        let head = self.wal.head();
+        assert!(head >= lsn && head >= self.head && head <= self.wal.durable());
+        let between = self
+            .frames
+            .iter()
+            .filter(|frame| (lsn..head).contains(&frame.span.start));
+        assert_eq!(
+            between
+                .filter(|frame| frame.span.start >= self.head)
+                .count(),
+            0
+        );
+        self.head = head;
+        "discard_before a void position"
+    }
+
+    /// A record that is neither void nor discarded, rather one of the last.
+    fn pick(&mut self) -> Option<usize> {
+        let live = self
+            .frames
+            .partition_point(|frame| frame.span.start < self.head);
+        let count = self.frames.len() - live;
+        let back = self.rng.index(count.clamp(1, 12));
+        (count > 0).then(|| self.frames.len() - 1 - back)
+    }
+
+    fn truncate_after(&mut self) -> &'static str {
+        let Some(index) = self.pick() else {
+            return "truncate_after nothing";
+        };
+        let lsn = self.frames[index].span.start;
+        let rewind = self.wal.truncate_after(lsn).unwrap();
+        self.note_rewind(index + 1, rewind);
+        "truncate_after"
+    }
+
+    fn truncate_from(&mut self) -> &'static str {
+        let (first, lsn) = match self.pick() {
+            Some(index) if self.rng.chance(3, 4) => (index, self.frames[index].span.start),
+            _ => {
+                let live = self
+                    .frames
+                    .partition_point(|frame| frame.span.start < self.head);
+                (live, self.head)
+            }
+        };
+        let rewind = self.wal.truncate_from(lsn).unwrap();
+        self.note_rewind(first, rewind);
+        "truncate_from"
+    }
+
+    fn note_rewind(&mut self, first: usize, rewind: Lsn) {
+        let voided = self.frames.drain(first..).map(|frame| frame.span.start);
+        self.voided.extend(voided);
+        assert!(self.voided.iter().all(|lsn| *lsn < rewind));
+        if self.rng.chance(1, 2) {
+            self.wal.sync_to(rewind).unwrap();
+        }
+    }
+
+    fn reset(&mut self) -> &'static str {
+        let head = self.wal.reset().unwrap();
+        assert_eq!((head, head), (self.wal.head(), self.wal.end()));
+        self.head = head;
+        "reset"
     }
 
     fn reopen(&mut self, ending: Ending) -> &'static str {
@@ -232,6 +313,7 @@ impl Pair {
     fn check(&mut self) {
         self.check_bounds();
         self.check_held();
+        self.check_voided();
         self.check_positions();
         self.check_iteration();
     }
@@ -263,6 +345,32 @@ impl Pair {
                     .extend(record.map(|record| (record.clone(), record.to_vec())));
             }
             _ => {}
+        }
+    }
+
+    /// What is void is neither given out nor kept by a truncation, and an iterator that begins there goes on behind it.
+    fn check_voided(&mut self) {
+        let Some(last) = self.voided.len().checked_sub(1) else {
+            return;
+        };
+        for _ in 0..3 {
+            let lsn = self.voided[self.rng.index(last + 1)];
+            let kind = if lsn < self.head {
+                ErrorKind::Discarded
+            } else {
+                ErrorKind::NotFound
+            };
+            assert_eq!(self.wal.get(lsn).unwrap_err().kind(), kind, "{lsn}");
+            let kept = self.wal.truncate_after(lsn);
+            assert_eq!(kept.unwrap_err().kind(), kind, "{lsn}");
+            if lsn >= self.head {
+                let next = self.wal.records(lsn).unwrap().next();
+                let behind = self.frames.iter().find(|frame| frame.span.start > lsn);
+                assert_eq!(
+                    next.map(|record| record.unwrap().lsn()),
+                    behind.map(|frame| frame.span.start)
+                );
+            }
         }
     }
 

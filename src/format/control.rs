@@ -3,6 +3,9 @@
 //! An epoch is written by each writing open at the end that it found: what follows in the segment is summed under a fresh
 //! salt, so frames behind the old end stay void for ever. It is itself summed under the salt before, names that salt, and
 //! points back at the epoch before it: the salts of a segment are read backwards, one frame each, without a scan.
+//!
+//! A rewind makes everything from a position up to itself void, and points back at the rewind before it, wherever that
+//! stands; a segment's activation names the last one before the segment. So what is void is known without a scan, too.
 
 use std::fmt;
 
@@ -35,6 +38,8 @@ pub(crate) struct Epoch {
 pub(crate) struct Rewind {
     /// The first position that is void.
     pub(crate) from: Lsn,
+    /// The rewind frame before this one in the log, void or not.
+    pub(crate) previous: Option<Lsn>,
 }
 
 /// The rule of `docs/format.md` that such a payload breaks.
@@ -42,14 +47,16 @@ pub(crate) struct Rewind {
 pub(crate) enum ControlFault {
     /// E1, R1: not the length of this payload.
     BadLength,
-    /// E2, R2: reserved bytes are not zero.
+    /// E2: reserved bytes are not zero.
     ReservedNotZero,
     /// E3: the epoch before is not a frame before this one.
     BadPreviousEpoch,
     /// E4: the durable bound is no position, or is behind this frame.
     BadDurable,
-    /// R3: the position is none, or is not before this frame.
+    /// R2: the position is none, or is behind this frame.
     BadTarget,
+    /// R3: the rewind before is no position before this frame.
+    BadPreviousRewind,
 }
 
 impl Epoch {
@@ -86,11 +93,10 @@ impl Epoch {
 }
 
 impl Rewind {
-    /// This version reads rewinds and writes none.
-    #[cfg(test)]
     pub(crate) fn encode(self) -> [u8; REWIND_LEN as usize] {
         let mut bytes = [0; REWIND_LEN as usize];
         put(&mut bytes, 0, self.from.to_word().to_le_bytes());
+        put(&mut bytes, 8, word(self.previous).to_le_bytes());
         bytes
     }
 
@@ -98,13 +104,34 @@ impl Rewind {
     pub(crate) fn decode(payload: &[u8], at: Lsn) -> Result<Self, ControlFault> {
         let bytes: &[u8; REWIND_LEN as usize] =
             payload.try_into().map_err(|_| ControlFault::BadLength)?;
-        if !is_zero(&bytes[8..]) {
-            return Err(ControlFault::ReservedNotZero);
-        }
-        let from = Lsn::from_word(u64_at(bytes, 0)).filter(|&from| from < at);
-        from.map(|from| Self { from })
-            .ok_or(ControlFault::BadTarget)
+        let from = frame_at(u64_at(bytes, 0)).filter(|&from| from <= at);
+        let from = from.ok_or(ControlFault::BadTarget)?;
+        let is_before = |previous: &Lsn| *previous < at;
+        let previous = optional(u64_at(bytes, 8), is_before, ControlFault::BadPreviousRewind)?;
+        Ok(Self { from, previous })
     }
+}
+
+/// The word of a position that need not be there; zero for none.
+pub(super) fn word(lsn: Option<Lsn>) -> u64 {
+    lsn.map_or(0, Lsn::to_word)
+}
+
+/// The position that such a word holds; `fault` if no frame begins there or `rule` refuses it.
+pub(super) fn optional<F>(
+    word: u64,
+    rule: impl FnOnce(&Lsn) -> bool,
+    fault: F,
+) -> Result<Option<Lsn>, F> {
+    if word == 0 {
+        return Ok(None);
+    }
+    frame_at(word).filter(rule).map(Some).ok_or(fault)
+}
+
+/// The position in a word, if a frame can begin or end there.
+fn frame_at(word: u64) -> Option<Lsn> {
+    Lsn::from_word(word).filter(|lsn| lsn.offset() >= FIRST_FRAME)
 }
 
 /// Whether an epoch frame at `epoch` can stand in a segment and end at or before `limit`.
@@ -130,7 +157,8 @@ impl fmt::Display for ControlFault {
             Self::ReservedNotZero => "reserved bytes are not zero",
             Self::BadPreviousEpoch => "the epoch before does not stand before this one",
             Self::BadDurable => "the durable bound is no position up to this frame",
-            Self::BadTarget => "the rewind leads to no position before it",
+            Self::BadTarget => "the rewind leads to no position up to it",
+            Self::BadPreviousRewind => "the rewind before does not stand before this one",
         })
     }
 }
@@ -189,27 +217,41 @@ mod tests {
         );
     }
 
+    fn altered_rewind(from: u64, previous: u64) -> Result<Rewind, ControlFault> {
+        let mut bytes = [0; 16];
+        put(&mut bytes, 0, from.to_le_bytes());
+        put(&mut bytes, 8, previous.to_le_bytes());
+        Rewind::decode(&bytes, at(4160))
+    }
+
     #[test]
     fn rewinds_round_trip_and_lead_backwards() {
-        let rewind = Rewind { from: at(4096) };
-        assert_eq!(Rewind::decode(&rewind.encode(), at(4104)), Ok(rewind));
-        assert_eq!(
-            Rewind::decode(&rewind.encode(), at(4096)),
-            Err(ControlFault::BadTarget)
-        );
-        assert_eq!(
-            Rewind::decode(&[0; 16], at(4096)),
-            Err(ControlFault::BadTarget)
-        );
+        let before = Lsn::new(1, 8152);
+        for (from, previous) in [
+            (at(4096), None),
+            (at(4160), before),
+            (before.unwrap(), before),
+        ] {
+            let rewind = Rewind { from, previous };
+            assert_eq!(Rewind::decode(&rewind.encode(), at(4160)), Ok(rewind));
+        }
+    }
+
+    #[test]
+    fn each_rule_of_a_rewind_refuses_by_its_name() {
         assert_eq!(
             Rewind::decode(&[0; 8], at(4096)),
             Err(ControlFault::BadLength)
         );
-        let mut bytes = rewind.encode();
-        bytes[15] = 1;
-        assert_eq!(
-            Rewind::decode(&bytes, at(4104)),
-            Err(ControlFault::ReservedNotZero)
-        );
+        let (from, below) = (at(4096).to_word(), at(4088).to_word());
+        for target in [0, 8, at(4168).to_word(), below] {
+            assert_eq!(altered_rewind(target, 0), Err(ControlFault::BadTarget));
+        }
+        for previous in [8, at(4160).to_word(), at(4168).to_word(), below] {
+            assert_eq!(
+                altered_rewind(from, previous),
+                Err(ControlFault::BadPreviousRewind)
+            );
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::scan::Bytes;
 use super::segment_header::{ACTIVATION_OFFSET, encode_block};
 use super::{
     Activation, Checksum, DurableDistance, FIRST_FRAME, FrameHeader, FrameKind, Manifest, Prepared,
-    PreviousEnd, Salt, Scanner, Slot, SlotKind, Step, Uuid,
+    PreviousEnd, Rewind, Salt, Scanner, Slot, SlotKind, Step, Uuid,
 };
 use crate::lsn::Lsn;
 
@@ -19,6 +19,11 @@ const BOOT: [u8; 16] = *b"boot-0123456789a";
 const SALT: Salt = Salt::new(0x1111_2222_3333_4444);
 const PREVIOUS_SALT: Salt = Salt::new(0x5555_6666_7777_8888);
 const EPOCH_SALT: Salt = Salt::new(0x9999_AAAA_BBBB_CCCC);
+/// Voids the batch and the aborted frame.
+const REWIND: Rewind = Rewind {
+    from: Lsn::at(SEGMENT, 0x205),
+    previous: Some(Lsn::at(40, 0x400)),
+};
 const SEGMENT: u32 = 42;
 const SIZE: u64 = 1 << 16;
 
@@ -62,7 +67,7 @@ fn printable(byte: u8) -> char {
     }
 }
 
-fn segment() -> (Image, [Lsn; 5]) {
+fn segment() -> (Image, [Lsn; 6]) {
     let mut image = Image::new(SEGMENT, SALT, SIZE / 4096);
     let prepared = Prepared {
         uuid: UUID,
@@ -79,6 +84,7 @@ fn segment() -> (Image, [Lsn; 5]) {
             last_epoch: Some(4096),
         }),
         durable: Some(lsn(41, 65_472)),
+        last_rewind: Some(lsn(40, 8192)),
     };
     image.bytes[..4096].copy_from_slice(&encode_block(&prepared));
     let at = usize::try_from(ACTIVATION_OFFSET).unwrap();
@@ -102,6 +108,12 @@ fn segment() -> (Image, [Lsn; 5]) {
             DurableDistance::between(image.at, first),
         ),
         image.epoch(EPOCH_SALT),
+        image.frame(
+            FrameKind::Rewind,
+            0,
+            &REWIND.encode(),
+            DurableDistance::NONE,
+        ),
         image.at,
     ];
     (image, lsns)
@@ -137,7 +149,7 @@ fn dump() -> String {
         offset,
         &slot.encode(SlotKind::Durable),
     );
-    let (image, [record, batch, aborted, epoch, end]) = segment();
+    let (image, [record, batch, aborted, epoch, rewind, end]) = segment();
     dump.part(
         "00000000000000000042.seg, prepared part",
         0,
@@ -165,6 +177,12 @@ fn dump() -> String {
         "epoch: the salt 0x9999aaaabbbbcccc from here on",
         &image,
         epoch,
+        rewind,
+    );
+    dump.frame(
+        "rewind: everything from 42:4136 up to here is void; the rewind before stands at 40:8192",
+        &image,
+        rewind,
         end,
     );
     dump.0

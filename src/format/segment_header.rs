@@ -21,13 +21,13 @@
 //! 536 │ previous salt                                                 │
 //! 544 │ previous last epoch ÷ 8       │ zero                          │
 //! 552 │ durable LSN                                                   │
-//! 560 │ zero                                                          │
+//! 560 │ last rewind LSN                                               │
 //! 568 │ zero                          │ checksum                      │
 //! ```
 
 use std::fmt;
 
-use super::control::{grains, is_epoch_before, offset};
+use super::control::{grains, is_epoch_before, offset, optional, word};
 use super::field::{
     CHECKSUM_AT, PART_LEN, Part, array_at, is_sealed, is_zero, part_at, put, seal, u32_at, u64_at,
 };
@@ -67,6 +67,8 @@ pub(crate) struct Activation {
     pub(crate) previous: Option<PreviousEnd>,
     /// The durable bound at the rotation.
     pub(crate) durable: Option<Lsn>,
+    /// The last rewind frame of the log before this segment, wherever it stands.
+    pub(crate) last_rewind: Option<Lsn>,
 }
 
 /// The end of the segment before.
@@ -124,6 +126,8 @@ pub(crate) enum ActivationFault {
     BadEpoch,
     /// A9: the durable bound is no position, or is behind the first frame.
     BadDurable,
+    /// A10: the last rewind is no position in an earlier segment.
+    BadRewind,
 }
 
 impl Prepared {
@@ -200,11 +204,8 @@ impl Activation {
             put(&mut part, 24, previous.salt.to_word().to_le_bytes());
             put(&mut part, 32, grains(previous.last_epoch).to_le_bytes());
         }
-        put(
-            &mut part,
-            40,
-            self.durable.map_or(0, Lsn::to_word).to_le_bytes(),
-        );
+        put(&mut part, 40, word(self.durable).to_le_bytes());
+        put(&mut part, 48, word(self.last_rewind).to_le_bytes());
         seal(&mut part, prepared.checksum());
         part
     }
@@ -222,14 +223,16 @@ impl Activation {
         if u32_at(part, 16) != prepared.segment {
             return Err(ActivationFault::WrongSegment(u32_at(part, 16)));
         }
-        if !is_zero(&part[36..40]) || !is_zero(&part[48..60]) {
+        if !is_zero(&part[36..40]) || !is_zero(&part[56..60]) {
             return Err(ActivationFault::ReservedNotZero);
         }
+        let is_earlier = |rewind: &Lsn| rewind.segment() < prepared.segment;
         Ok(Self {
             salt: Salt::new(u64_at(part, 8)),
             segment: prepared.segment,
             previous: PreviousEnd::decode(part, prepared)?,
             durable: decode_durable(part, prepared)?,
+            last_rewind: optional(u64_at(part, 48), is_earlier, ActivationFault::BadRewind)?,
         })
     }
 }
@@ -327,6 +330,7 @@ impl fmt::Display for ActivationFault {
             Self::BadSeal => f.write_str("the segment before cannot have been sealed there"),
             Self::BadEpoch => f.write_str("the segment before cannot have its last epoch there"),
             Self::BadDurable => f.write_str("the durable bound is no position before the segment"),
+            Self::BadRewind => f.write_str("the last rewind is no position before the segment"),
         }
     }
 }

@@ -17,6 +17,8 @@
 //! * R2. A failed rotation leaves everything as it was: an over-run tail is not a reservation.
 //! * R3. Nobody sleeps while a segment is ready, or once the log has ended: the word is read before looking for either,
 //!   and changed after making ready, and after ending.
+//! * R4. What [`reserve_before_rotation`](Room::reserve_before_rotation) notes of its position, the activation of every later
+//!   segment knows: both happen under the lock.
 //!
 //! # Memory orderings
 //! `announce` (`AcqRel`) → `wait` (Acquire): the ready segment, which a queue hands over anyway.
@@ -128,6 +130,59 @@ impl Room {
                 }
             };
         }
+    }
+
+    /// As [`reserve`](Self::reserve), and lets `finish` fill and publish before anybody rotates: what it notes, the
+    /// activation of the next segment knows (R4).
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub fn reserve_before_rotation<S: Body, R>(
+        &self,
+        core: &Core<S>,
+        seat: &mut Seat<S>,
+        grains: u32,
+        terms: &Terms<'_, S>,
+        finish: impl FnOnce(Claim<'_, S>) -> R,
+    ) -> Result<R> {
+        let mut sealing = Sealing::Refused;
+        let mut turn = 0;
+        loop {
+            let mut guard = Some(self.rotating.lock());
+            let attempt = core.reserve(seat, grains, sealing);
+            if twin::is(Twin::NoteAfterRotation) {
+                guard = None;
+            }
+            let refused = match attempt {
+                Attempt::Reserved(span) => return Ok(finish(Claim::new(core, seat, span))),
+                refused => refused,
+            };
+            drop(guard);
+            sealing = self.make_room(core, &refused, &mut turn, terms)?;
+        }
+    }
+
+    /// Does what stands between a reservation that was refused and the next try.
+    fn make_room<S: Body>(
+        &self,
+        core: &Core<S>,
+        attempt: &Attempt,
+        turn: &mut u32,
+        terms: &Terms<'_, S>,
+    ) -> Result<Sealing> {
+        match *attempt {
+            Attempt::NoRoom(segment) => {
+                self.wait_until_ready(core, segment, terms)?;
+                return Ok(Sealing::Allowed);
+            }
+            Attempt::Rotate(segment) => self.rotate_or_wait(core, segment, terms)?,
+            Attempt::Reserved(_) | Attempt::NoSlot => {
+                terms.ending.check()?;
+                terms.host.pause(*turn);
+                *turn = turn.saturating_add(1);
+            }
+        }
+        Ok(Sealing::Refused)
     }
 
     /// Waits until a segment after `segment` could be rotated into, or the tail has left `segment`.

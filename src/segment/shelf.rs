@@ -232,6 +232,7 @@ impl Shelf {
         sealed: Lsn,
         previous: &Segment,
         durable: Lsn,
+        last_rewind: Option<Lsn>,
     ) -> Result<Option<Arc<Segment>>> {
         if sealed.segment() == u32::MAX {
             return Err(
@@ -256,12 +257,14 @@ impl Shelf {
             );
         }
         previous.seal(sealed.offset());
-        Ok(Some(activate(ready, Some(end), Some(durable))))
+        Ok(Some(activate(ready, Some(end), Some(durable), last_rewind)))
     }
 
     /// Activates the first segment of a new log.
     pub(crate) fn activate_first(&self) -> Option<Arc<Segment>> {
-        self.ready.pop().map(|ready| activate(ready, None, None))
+        self.ready
+            .pop()
+            .map(|ready| activate(ready, None, None, None))
     }
 
     /// The path of a segment's file.
@@ -270,7 +273,12 @@ impl Shelf {
     }
 }
 
-fn activate(ready: Ready, previous: Option<PreviousEnd>, durable: Option<Lsn>) -> Arc<Segment> {
+fn activate(
+    ready: Ready,
+    previous: Option<PreviousEnd>,
+    durable: Option<Lsn>,
+    last_rewind: Option<Lsn>,
+) -> Arc<Segment> {
     let Ready {
         prepared,
         mut bytes,
@@ -281,6 +289,7 @@ fn activate(ready: Ready, previous: Option<PreviousEnd>, durable: Option<Lsn>) -
         segment: prepared.segment,
         previous,
         durable,
+        last_rewind,
     };
     let at = usize::try_from(ACTIVATION_OFFSET).unwrap_or(512);
     bytes.store(at, &activation.encode(&prepared));

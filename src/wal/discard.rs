@@ -27,7 +27,8 @@ impl Wal {
     ///
     /// `lsn` is the position of a record, or [`durable`](Self::durable) or [`end`](Self::end). Makes everything below it
     /// durable first; a position below the head changes nothing. Within one segment the head moves in memory, and is durable
-    /// with the next sync of `COOKIE`; when it crosses into another segment it is durable on return.
+    /// with the next sync of `COOKIE`; when it crosses into another segment it is durable on return. A void position counts
+    /// as that of the rewind frame that made it void.
     ///
     /// A [`Hold`](crate::Hold) below `lsn` stops the head at its position: the call succeeds, [`head`](Self::head) says how
     /// far the head came, and once the hold has moved on or is gone the same call gets the rest.
@@ -66,30 +67,95 @@ impl Wal {
             shared.make_durable(lsn, None)?;
         }
         shared.check_boundary(lsn)?;
-        shared.move_head(lsn)
+        shared.move_head(shared.settled(lsn)?, Crossing::Enough)
+    }
+
+    /// Discards every record, and is durable on return. Returns the new head, where the next records go.
+    ///
+    /// Every record whose append had returned when this was called is discarded; one that is appended at the same time is
+    /// discarded or kept. The space of whole segments comes back. An embedder that installs a snapshot in the place of its
+    /// log calls this.
+    ///
+    /// # Errors
+    /// [`InvalidState`](ErrorKind::InvalidState) if a [`Hold`](crate::Hold) keeps records; nothing is discarded then.
+    /// Otherwise as [`sync`](Self::sync). After `Poisoned` the records are discarded or all kept; opening the log again tells.
+    ///
+    /// ```
+    /// # fn main() -> segwal::Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("segwal-reset-{}", std::process::id()));
+    /// let wal = segwal::Wal::open(&dir)?;
+    /// wal.append(b"replaced by a snapshot")?;
+    /// let head = wal.reset()?;
+    /// assert_eq!(wal.records(head)?.count(), 0);
+    /// # wal.close()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reset(&self) -> Result<Lsn> {
+        let shared = self.shared();
+        shared.may_wait()?;
+        let end = shared.end();
+        if end > shared.gate.durable() {
+            shared.make_durable(end, None)?;
+        }
+        shared.move_head(end, Crossing::Always)?;
+        Ok(shared.head())
     }
 }
 
+/// When a new head is made durable at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Crossing {
+    /// If it lies in another segment than the one before.
+    Enough,
+    /// Whatever it is, and if it does not move, too: who moved it before need not have synced it.
+    Always,
+}
+
 impl Shared {
-    fn move_head(&self, lsn: Lsn) -> Result<()> {
+    /// Where the head goes instead of `lsn`: a void position counts as that of the rewind frame that made it so. What it
+    /// discards is gone for good, so the truncation before it must not get lost.
+    fn settled(&self, lsn: Lsn) -> Result<Lsn> {
+        let Some(rewind) = self.rewinds.end_of(lsn) else {
+            return Ok(lsn);
+        };
+        self.pass(rewind, None)?;
+        Ok(rewind)
+    }
+
+    fn move_head(&self, lsn: Lsn, crossing: Crossing) -> Result<()> {
         let _discarding = self.discarding.lock();
         self.check()?;
-        let lsn = self.holds.limit(lsn);
+        let limit = self.holds.limit(lsn);
+        if limit < lsn && crossing == Crossing::Always {
+            return Err(held_back(limit));
+        }
         let head = self.head();
-        if lsn <= head {
+        let lsn = limit.max(head);
+        if lsn == head && crossing == Crossing::Enough {
             return Ok(());
         }
-        self.cookie.store_head(lsn);
         let crosses = lsn.segment() > head.segment();
-        if crosses && !seeded::is(Bug::HeadBeforeDurable) {
+        self.cookie.store_head(lsn);
+        let due = crosses || crossing == Crossing::Always;
+        if due && !seeded::is(Bug::HeadBeforeDurable) {
             self.cookie.sync().map_err(|error| self.poison(error))?;
         }
         // Release: pairs with `head`.
         self.head.store(lsn.to_word(), Ordering::Release);
+        self.rewinds.prune(lsn);
         if crosses {
             self.shelf.retire_below(lsn.segment(), &self.registry);
             self.request(Request::Prepare);
         }
         Ok(())
     }
+}
+
+#[cold]
+fn held_back(lsn: Lsn) -> Error {
+    Error::new(ErrorKind::InvalidState, "a hold keeps records of the log")
+        .at_lsn(lsn)
+        .advise("advance or release the holds first")
 }

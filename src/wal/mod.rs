@@ -9,6 +9,7 @@
 //! | `read`, `record` | `get`, `records` |
 //! | `discard` | the head, and what becomes reusable |
 //! | `hold`, `holds` | what keeps the head back |
+//! | `truncate`, `rewinds` | taking back the end of the log, and what is void |
 //! | `close` | the orderly end |
 //! | `shared` | the state, and how the core's needs are met |
 //! | `signals`, `background`, `beat`, `hooks` | threads, and how work reaches them |
@@ -35,9 +36,11 @@ mod recover;
 mod recovery;
 mod reopen;
 mod reservation;
+mod rewinds;
 mod shared;
 mod signals;
 mod sync;
+mod truncate;
 
 use std::fmt;
 use std::io::IoSlice;

@@ -24,6 +24,7 @@ use super::recover::{
 };
 use super::recovery::{EndKind, Recovery};
 use super::reopen::{Past, reopen};
+use super::rewinds::Rewinds;
 use super::signals::Staffing;
 
 /// What the machine provides.
@@ -321,6 +322,7 @@ fn begin(
         duration: Duration::ZERO,
         reclaimed: Vec::new(),
         foreign: Vec::new(),
+        voids: Vec::new(),
     };
     Ok(Opened {
         segment,
@@ -331,6 +333,7 @@ fn begin(
         shelf,
         registry,
         holds: Holds::default(),
+        rewinds: Rewinds::default(),
         recovery,
     })
 }

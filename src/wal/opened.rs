@@ -18,6 +18,7 @@ use super::holds::Holds;
 use super::hooks::Hooks;
 use super::recover::Room as Remaining;
 use super::recovery::Recovery;
+use super::rewinds::Rewinds;
 use super::shared::{SLOT_COUNT, Shared};
 use super::signals::{Request, Signals, Staffing};
 use super::{Handle, Wal, background};
@@ -33,6 +34,7 @@ pub(crate) struct Opened {
     pub(crate) shelf: Shelf,
     pub(crate) registry: Registry,
     pub(crate) holds: Holds,
+    pub(crate) rewinds: Rewinds,
     pub(crate) recovery: Recovery,
 }
 
@@ -76,6 +78,7 @@ impl Opened {
             cookie: self.cookie,
             flush: Box::new(MsyncRange),
             head: AtomicU64::new(self.head.to_word()),
+            rewinds: self.rewinds,
             discarding: Mutex::new(()),
             counters,
             hooks: Hooks::default(),

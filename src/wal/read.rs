@@ -7,13 +7,13 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameKind, batch};
-use crate::log::Published;
+use crate::log::{Host, Published};
 use crate::lsn::Lsn;
 use crate::segment::Held;
 
 use super::Wal;
 use super::record::{Inner, Record};
-use super::shared::Shared;
+use super::shared::{OsHost, Shared};
 
 /// A frame that was checked.
 #[derive(Debug)]
@@ -136,6 +136,31 @@ impl Shared {
             .caused_by(error)
     }
 
+    /// Where the record at `lsn`, or the batch there, begins and ends. Waits for records that other threads are writing before
+    /// it.
+    pub(crate) fn span_of_record(&self, lsn: Lsn) -> Result<Range<Lsn>> {
+        let mut turn = 0;
+        while lsn >= self.core.published() && lsn < self.end() {
+            self.check()?;
+            OsHost.pause(turn);
+            turn = turn.saturating_add(1);
+        }
+        let frame = self.frame_of_record(lsn)?;
+        Ok(frame.span)
+    }
+
+    /// The frame of a record or batch at `lsn` that is not void.
+    fn frame_of_record(&self, lsn: Lsn) -> Result<Frame> {
+        let frame = self.frame(lsn, self.core.witness())?;
+        if self.rewinds.end_of(lsn).is_some() {
+            return Err(no_frame(lsn, "the record was made void by a truncation"));
+        }
+        match frame.header.kind {
+            FrameKind::Record | FrameKind::Batch => Ok(frame),
+            _ => Err(no_frame(lsn, "no record begins at the position")),
+        }
+    }
+
     /// Refuses a position that is neither the end nor the beginning of a frame.
     pub(crate) fn check_boundary(&self, lsn: Lsn) -> Result<()> {
         let published = self.core.witness();
@@ -168,8 +193,8 @@ impl Wal {
     /// Blocks for the disk if the segment is not in memory. Works on a poisoned log.
     ///
     /// # Errors
-    /// [`Discarded`](ErrorKind::Discarded) below the head, [`NotFound`](ErrorKind::NotFound) if no record begins there,
-    /// [`Corrupt`](ErrorKind::Corrupt) if its checksum fails.
+    /// [`Discarded`](ErrorKind::Discarded) below the head, [`NotFound`](ErrorKind::NotFound) if no record begins there or it
+    /// is void, [`Corrupt`](ErrorKind::Corrupt) if its checksum fails.
     pub fn get(&self, lsn: Lsn) -> Result<Record> {
         self.get_in_batch(lsn, 0)
     }
@@ -181,7 +206,7 @@ impl Wal {
     pub fn get_in_batch(&self, lsn: Lsn, index: u16) -> Result<Record> {
         let shared = self.shared();
         self.check_readable()?;
-        let frame = shared.frame(lsn, shared.core.witness())?;
+        let frame = shared.frame_of_record(lsn)?;
         frame
             .record(index)
             .ok_or_else(|| no_frame(lsn, "no record begins at the position"))
@@ -190,7 +215,8 @@ impl Wal {
     /// The records from `from` on, up to what is published now.
     ///
     /// `from` is the position of a record, [`head`](Self::head), or [`end`](Self::end). The iterator holds one segment at a
-    /// time, and ends with the first error.
+    /// time, and ends with the first error. It steps over what is void when it comes there; a batch that it has begun it
+    /// finishes.
     ///
     /// # Errors
     /// [`Discarded`](ErrorKind::Discarded) below the head, [`NotFound`](ErrorKind::NotFound) beyond the end or within a
@@ -289,6 +315,10 @@ impl Records {
         let shared = self.wal.shared();
         if at < shared.head() {
             return Err(discarded(at));
+        }
+        if let Some(rewind) = shared.rewinds.end_of(at) {
+            self.at = Some(rewind);
+            return Ok(None);
         }
         let held = shared.registry.hold(
             at.segment(),

@@ -48,6 +48,7 @@ pub struct Recovery {
     pub(crate) duration: Duration,
     pub(crate) reclaimed: Vec<PathBuf>,
     pub(crate) foreign: Vec<PathBuf>,
+    pub(crate) voids: Vec<Range<Lsn>>,
 }
 
 impl Recovery {
@@ -81,7 +82,7 @@ impl Recovery {
         self.scanned_bytes
     }
 
-    /// Records in them, each of a batch counted.
+    /// Records in them, each of a batch and void ones counted.
     pub fn scanned_records(&self) -> u64 {
         self.scanned_records
     }
@@ -89,6 +90,11 @@ impl Recovery {
     /// Bytes that were stored and synced again, because the page cache could not be trusted.
     pub fn stored_again_bytes(&self) -> u64 {
         self.stored_again_bytes
+    }
+
+    /// What was made void by truncations, in order: from the first position that is void up to the rewind frame that says so.
+    pub fn voids(&self) -> &[Range<Lsn>] {
+        &self.voids
     }
 
     /// How long it took.

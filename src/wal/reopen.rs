@@ -16,6 +16,7 @@ use super::recover::{
     ChainFound, Depth, Found, Header, Survey, Trust, Walk, follow, read_headers, settle,
 };
 use super::recovery::{EndKind, Recovery};
+use super::rewinds::Rewinds;
 
 /// What an earlier process left, as far as it was read.
 #[derive(Clone, Copy)]
@@ -65,14 +66,8 @@ pub(crate) fn reopen(
     let next_id = settled.end.segment().checked_add(1);
     let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, next_id);
     let reclaimed = reclaim(mold, &shelf, &files, &chain)?;
-    let kind = match (chain.cut.is_some(), chain.row.letter) {
-        (true, 'B') => EndKind::TornTail,
-        (true, _) => EndKind::Hole,
-        _ if closed => EndKind::Closed,
-        _ => EndKind::Clean,
-    };
     let recovery = Recovery {
-        kind,
+        kind: end_kind(&chain, trust),
         head: chain.head,
         end: chain.end,
         cut: chain.cut.clone(),
@@ -83,6 +78,7 @@ pub(crate) fn reopen(
         duration: Duration::ZERO,
         reclaimed,
         foreign: Vec::new(),
+        voids: chain.voids.as_slice().to_vec(),
     };
     Ok(Opened {
         segment: settled.segment,
@@ -93,6 +89,7 @@ pub(crate) fn reopen(
         shelf,
         registry,
         holds,
+        rewinds: Rewinds::new(chain.last_rewind, chain.voids),
         recovery,
     })
 }
@@ -104,6 +101,15 @@ fn go_back_by_mistake(chain: &mut ChainFound, known: &Cookie) {
         && seeded::is(Bug::LsnReuse)
     {
         chain.end = slot.lsn;
+    }
+}
+
+fn end_kind(chain: &ChainFound, trust: Trust) -> EndKind {
+    match (chain.cut.is_some(), chain.row.letter) {
+        (true, 'B') => EndKind::TornTail,
+        (true, _) => EndKind::Hole,
+        _ if trust == Trust::Closed => EndKind::Closed,
+        _ => EndKind::Clean,
     }
 }
 

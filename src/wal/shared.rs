@@ -25,6 +25,7 @@ use crate::sys::{clock, fork, futex};
 use super::holds::Holds;
 use super::hooks::Hooks;
 use super::recovery::Recovery;
+use super::rewinds::Rewinds;
 use super::signals::{Request, Signals};
 
 /// Slots of one log: as many threads can append at the same moment.
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) cookie: CookieFile,
     pub(crate) flush: Box<dyn Flush>,
     pub(crate) head: AtomicU64,
+    pub(crate) rewinds: Rewinds,
     /// Held while the head moves.
     pub(crate) discarding: Mutex<()>,
     pub(crate) counters: Counters,
@@ -326,9 +328,9 @@ impl Supply<Segment> for Shared {
             Error::new(ErrorKind::Internal, "the active segment is not registered")
                 .at_segment(sealed.segment())
         })?;
-        let Some(segment) = self
-            .shelf
-            .activate(sealed, &previous, self.gate.durable())?
+        let Some(segment) =
+            self.shelf
+                .activate(sealed, &previous, self.gate.durable(), self.rewinds.last())?
         else {
             return Ok(None);
         };

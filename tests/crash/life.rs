@@ -6,7 +6,7 @@ use segwal::fault::{SimDisk, When};
 use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
 use testkit::Rng;
 
-use crate::model::{Entry, Expect, Model, Trouble};
+use crate::model::{Entry, Expect, Model, Rewind, Trouble};
 use crate::workload::Step;
 
 /// Where the log is.
@@ -197,6 +197,9 @@ impl Life {
             Step::SyncTo(back) => self.sync_to(*back),
             Step::Discard(back) => self.discard(*back),
             Step::Evict => self.evict(),
+            Step::TruncateAfter(back) => self.truncate_after(*back),
+            Step::TruncateAll => self.truncate_all(),
+            Step::Reset => self.reset(),
             Step::Close => self.close(),
             Step::Drop | Step::Kill => self.reopen(Expect::Published),
             Step::PowerCut(_) => self.reopen(Expect::Durable),
@@ -289,15 +292,16 @@ impl Life {
 
     fn discard(&mut self, back: Option<usize>) -> Result<(), Trouble> {
         let wal = self.wal()?;
-        let Some(lsn) = back.map_or(Some(wal.end()), |back| self.lsn_from_end(back)) else {
+        let Some(asked) = back.map_or(Some(wal.end()), |back| self.lsn_from_end(back)) else {
             return Ok(());
         };
         let before = wal.head();
-        if lsn <= before {
-            return Ok(wal.discard_before(lsn)?);
+        if asked <= before {
+            return Ok(wal.discard_before(asked)?);
         }
+        let lsn = self.model.settled(asked);
         self.model.try_head(lsn);
-        wal.discard_before(lsn)?;
+        wal.discard_before(asked)?;
         if lsn.segment() > before.segment() {
             self.model.settle_head();
         }
@@ -308,6 +312,35 @@ impl Life {
                 wal.durable()
             )
             .into());
+        }
+        Ok(())
+    }
+
+    fn truncate_after(&mut self, back: usize) -> Result<(), Trouble> {
+        let wal = self.wal()?;
+        let kept = self.model.visible(wal.head(), Lsn::MAX);
+        let Some(lsn) = kept.iter().rev().nth(back).map(|entry| entry.lsn) else {
+            return Ok(());
+        };
+        let from = wal.get(lsn)?.end();
+        let at = wal.truncate_after(lsn)?;
+        Ok(self.model.rewind(Rewind { from, at })?)
+    }
+
+    fn truncate_all(&mut self) -> Result<(), Trouble> {
+        let wal = self.wal()?;
+        let from = wal.head();
+        let at = wal.truncate_from(from)?;
+        Ok(self.model.rewind(Rewind { from, at })?)
+    }
+
+    fn reset(&mut self) -> Result<(), Trouble> {
+        let wal = self.wal()?;
+        self.model.try_head(wal.end());
+        let head = wal.reset()?;
+        self.model.settle_head();
+        if head != wal.head() || head != wal.end() || head > wal.durable() {
+            return Err(format!("reset to {head}: {wal:?}").into());
         }
         Ok(())
     }

@@ -295,6 +295,8 @@ fn stays_poisoned(life: &mut Life) -> Result<(), String> {
         wal.sync().map(drop),
         wal.append_batch([b"no"]).map(drop),
         wal.discard_before(wal.end()),
+        wal.truncate_from(wal.head()).map(drop),
+        wal.reset().map(drop),
         wal.close(),
     ];
     let kinds = answers.map(|answer| answer.map_err(|error| error.kind()));

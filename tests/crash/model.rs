@@ -2,6 +2,7 @@
 //!
 //! The rule is *acknowledged ⊆ recovered ⊆ attempted*, as a run without a gap: the records that come back are those that
 //! were appended from the head on, in order, byte for byte, at least up to the durable bound that the log has stated.
+//! Truncations are part of that history: what comes back is the log as it was before one, or as it was after it.
 
 use std::sync::Arc;
 
@@ -14,6 +15,13 @@ pub(crate) struct Entry {
     pub(crate) index: u16,
     pub(crate) tag: u8,
     pub(crate) payload: Arc<[u8]>,
+}
+
+/// A truncation: from there up to its own position everything is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rewind {
+    pub(crate) from: Lsn,
+    pub(crate) at: Lsn,
 }
 
 /// What must have survived.
@@ -48,10 +56,12 @@ impl From<String> for Trouble {
 /// What a log was told and what it promised.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    /// Attempted records in order, those below the head included.
+    /// Attempted records in order, those below the head and void ones included.
     pub(crate) entries: Vec<Entry>,
-    /// How many of them had been published when the present call began.
-    published: usize,
+    /// Attempted truncations in order.
+    rewinds: Vec<Rewind>,
+    /// Everything below had been published when the present call began.
+    published: Lsn,
     /// The durable bound that was acknowledged.
     pub(crate) durable: Lsn,
     /// The head that is durable, and those that were asked for since.
@@ -67,7 +77,8 @@ impl Model {
         let first = Lsn::new(1, 4096).expect("a position");
         Self {
             entries: Vec::new(),
-            published: 0,
+            rewinds: Vec::new(),
+            published: first,
             durable: first,
             heads: vec![first],
             lost: Vec::new(),
@@ -89,14 +100,14 @@ impl Model {
 
     /// A call begins: everything before it is published.
     pub(crate) fn begin_call(&mut self) {
-        self.published = self.entries.len();
+        let last = self.entries.last().map(|entry| entry.lsn);
+        let last = last.max(self.rewinds.last().map(|rewind| rewind.at));
+        self.published = last.map_or(self.published, behind);
     }
 
     /// The machine loses power: of what was published only the durable records must be there.
     pub(crate) fn lose_power(&mut self) {
-        self.published = self
-            .entries
-            .partition_point(|entry| entry.lsn < self.durable);
+        self.published = self.durable;
     }
 
     /// Notes a record that an append returned.
@@ -116,6 +127,35 @@ impl Model {
         }
         self.entries.push(entry);
         Ok(())
+    }
+
+    /// Notes a truncation that a call returned.
+    ///
+    /// # Errors
+    /// Its position was used before.
+    pub(crate) fn rewind(&mut self, rewind: Rewind) -> Result<(), String> {
+        let last = self.entries.last().map(|entry| entry.lsn);
+        let last = last.max(self.rewinds.last().map(|rewind| rewind.at));
+        if last.is_some_and(|last| last >= rewind.at) || rewind.at < rewind.from {
+            return Err(format!("{rewind:?} does not follow {last:?}"));
+        }
+        self.rewinds.push(rewind);
+        Ok(())
+    }
+
+    /// Where the head goes if everything before `lsn` is discarded: a void position counts as that of the truncation.
+    pub(crate) fn settled(&self, lsn: Lsn) -> Lsn {
+        let by = self.rewinds.iter().rfind(|rewind| rewind.voids(lsn));
+        by.map_or(lsn, |rewind| rewind.at)
+    }
+
+    /// What a log that ends at `cut` and begins at `head` gives out.
+    pub(crate) fn visible(&self, head: Lsn, cut: Lsn) -> Vec<&Entry> {
+        let rewinds: Vec<_> = self.rewinds.iter().filter(|by| by.at < cut).collect();
+        let kept = |entry: &&Entry| {
+            (head..cut).contains(&entry.lsn) && !rewinds.iter().any(|by| by.voids(entry.lsn))
+        };
+        self.entries.iter().filter(kept).collect()
     }
 
     /// Notes what the log says is durable.
@@ -147,7 +187,7 @@ impl Model {
     /// It may not be, and why.
     pub(crate) fn adopt(&mut self, wal: &Wal, expect: Expect) -> Result<(), Trouble> {
         let got = read(wal)?;
-        let first = self.check(wal.head(), &got, expect)?;
+        let cut = self.check(wal.head(), &got, expect, wal.recovery().end())?;
         if wal.durable() < self.durable {
             return Err(format!(
                 "durable went back from {} to {}",
@@ -163,47 +203,52 @@ impl Model {
         if got.last().is_some_and(|last| last.lsn >= wal.durable()) {
             return Err("a record was exposed that is not durable".to_owned().into());
         }
-        self.lost = self.entries.split_off(first + got.len());
+        let kept = self.entries.partition_point(|entry| entry.lsn < cut);
+        self.lost = self.entries.split_off(kept);
+        self.rewinds.retain(|rewind| rewind.at < cut);
         self.durable = wal.durable();
         self.heads = vec![wal.head()];
         self.begin_call();
         Ok(())
     }
 
-    /// The index of the first entry at or above `head`, if `got` is what may follow.
-    fn check(&self, head: Lsn, got: &[Entry], expect: Expect) -> Result<usize, String> {
+    /// Where what was attempted was cut, if `got` may follow `head`. The log ends at or behind the cut, and at or before
+    /// `end`: an opening that was interrupted may have put its epoch frame where something was lost.
+    fn check(&self, head: Lsn, got: &[Entry], expect: Expect, end: Lsn) -> Result<Lsn, String> {
         if !self.heads.contains(&head) {
             return Err(format!(
                 "the head is {head}, it may be one of {:?}",
                 self.heads
             ));
         }
-        let first = self.entries.partition_point(|entry| entry.lsn < head);
-        let attempted = &self.entries[first..];
         let must = match expect {
-            Expect::Durable => self
-                .entries
-                .partition_point(|entry| entry.lsn < self.durable),
+            Expect::Durable => self.durable,
             Expect::Published => self.published,
         };
-        for (at, entry) in got.iter().enumerate() {
-            if attempted.get(at) != Some(entry) {
-                return Err(format!(
-                    "record {at} from the head on is {}, attempted was {}",
-                    name(Some(entry)),
-                    name(attempted.get(at))
-                ));
+        let positions = self.entries.iter().map(|entry| entry.lsn);
+        let positions = positions.chain(self.rewinds.iter().map(|rewind| rewind.at));
+        let mut cuts: Vec<_> = positions.clone().filter(|lsn| *lsn < end).collect();
+        cuts.sort_unstable();
+        cuts.push(end);
+        let mut differs = Vec::new();
+        for cut in cuts.into_iter().rev() {
+            if positions.clone().any(|lsn| cut <= lsn && lsn < must) {
+                differs.push(format!("cut at {cut} it lost what is below {must}"));
+                break;
             }
+            let expected = self.visible(head, cut);
+            if expected.iter().copied().eq(got) {
+                return Ok(cut);
+            }
+            let same = expected.iter().zip(got).take_while(|(a, b)| **a == *b);
+            let at = same.count();
+            differs.push(format!(
+                "cut at {cut} record {at} from the head on is {}, it should be {}",
+                name(got.get(at)),
+                name(expected.get(at).copied())
+            ));
         }
-        if first + got.len() < must {
-            let missing = &self.entries[first + got.len()];
-            return Err(format!("lost: {} of {must} required", name(Some(missing))));
-        }
-        let next = attempted.get(got.len());
-        if next.is_some_and(|next| got.last().is_some_and(|last| last.lsn == next.lsn)) {
-            return Err(format!("half a batch: {} is missing", name(next)));
-        }
-        Ok(first)
+        Err(differs.join("; "))
     }
 
     /// Checks what a reader that recovers nothing gives back after a power cut.
@@ -224,8 +269,10 @@ impl Model {
         let head = reader.head().map_err(fail)?;
         let records = reader.records(head).map_err(fail)?;
         let got: Vec<_> = records.map(copy).collect::<Result<_, _>>().map_err(fail)?;
-        let first = self.check(head, &got, Expect::Durable);
-        first.map(drop).map_err(|what| format!("a reader: {what}"))
+        let checked = self.check(head, &got, Expect::Durable, Lsn::MAX);
+        checked
+            .map(drop)
+            .map_err(|what| format!("a reader: {what}"))
     }
 
     /// Checks what a log in use gives back: everything that was published.
@@ -234,16 +281,27 @@ impl Model {
     /// It does not.
     pub(crate) fn check_live(&self, wal: &Wal) -> Result<(), String> {
         let got = read(wal).map_err(|error| format!("reading: {error}"))?;
-        let first = self.entries.partition_point(|entry| entry.lsn < wal.head());
-        if got == self.entries[first..] {
+        let expected = self.visible(wal.head(), Lsn::MAX);
+        if expected.iter().copied().eq(&got) {
             return Ok(());
         }
-        let count = self.entries.len() - first;
+        let count = expected.len();
         Err(format!(
             "the open log gives {} records back, not the {count} appended",
             got.len()
         ))
     }
+}
+
+impl Rewind {
+    fn voids(&self, lsn: Lsn) -> bool {
+        self.from <= lsn && lsn < self.at
+    }
+}
+
+/// The least bound above `lsn`.
+fn behind(lsn: Lsn) -> Lsn {
+    Lsn::new(lsn.segment(), lsn.offset() + 8).expect("a frame has a header")
 }
 
 /// Every record from the head on.

@@ -28,6 +28,11 @@ pub(crate) enum Step {
     Discard(Option<usize>),
     /// The page cache loses every segment.
     Evict,
+    /// Keep the record so many places from the end and none behind it.
+    TruncateAfter(usize),
+    /// Keep no record, and discard none.
+    TruncateAll,
+    Reset,
     Close,
     Drop,
     Kill,
@@ -73,10 +78,13 @@ impl Workload {
 pub(crate) fn step(rng: &mut Rng, scale: Scale) -> Step {
     let tag = u8::try_from(rng.below(4)).expect("small");
     match rng.below(100) {
-        0..34 => Step::Append {
+        0..28 => Step::Append {
             len: len(rng, scale),
             tag,
         },
+        28..32 => Step::TruncateAfter(rng.index(6)),
+        32 => Step::TruncateAll,
+        33 => Step::Reset,
         34..37 => Step::AppendLongest,
         37..42 => Step::AppendLeaving(8 * rng.below(12)),
         42..49 => Step::Batch((0..rng.range(1..5)).map(|_| len(rng, scale) / 3).collect()),

@@ -64,7 +64,11 @@ fn frames_of_all_kinds_follow_each_other() {
         image.frame(
             FrameKind::Rewind,
             0,
-            &Rewind { from: start() }.encode(),
+            &Rewind {
+                from: start(),
+                previous: None,
+            }
+            .encode(),
             DurableDistance::NONE,
         ),
     ];

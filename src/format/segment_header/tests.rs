@@ -21,6 +21,7 @@ fn activation() -> Activation {
             last_epoch: Some(8128),
         }),
         durable: Lsn::new(4, 8192),
+        last_rewind: Lsn::new(3, 4096),
     }
 }
 
@@ -60,6 +61,7 @@ fn the_first_segment_has_none_before_it() {
     let first = Activation {
         previous: None,
         durable: None,
+        last_rewind: None,
         ..activation()
     };
     assert_eq!(
@@ -163,7 +165,7 @@ fn each_rule_of_the_activation_part_refuses_by_its_name() {
         ActivationFault::ReservedNotZero
     );
     assert_eq!(
-        activation_fault(|part| part[48] = 1),
+        activation_fault(|part| part[56] = 1),
         ActivationFault::ReservedNotZero
     );
     assert_eq!(
@@ -194,6 +196,12 @@ fn each_rule_of_the_activation_part_refuses_by_its_name() {
         activation_fault(|part| put(part, 44, 6_u32.to_le_bytes())),
         ActivationFault::BadDurable
     );
+    for word in [8, 5 << 32 | 512, 4 << 32 | 511] {
+        assert_eq!(
+            activation_fault(|part| put(part, 48, u64::to_le_bytes(word))),
+            ActivationFault::BadRewind
+        );
+    }
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //!
 //! # Protocol
 //! 1. Note what `COOKIE` calls durable, and only then read bytes: whatever it calls durable can be read by then.
-//! 2. Frame by frame, each checked under the salt of its segment's life, which [`LiveSource`] holds.
-//! 3. Where no valid frame stands, look at the next segment; it follows if its activation was linked to this very place.
-//! 4. If it does not follow: look at the head. A segment is used again only after the head beyond it was stored in `COOKIE`,
+//! 2. Look ahead ([`Ahead`]): where the log ends now, and what is void. The course goes so far and no further.
+//! 3. Frame by frame, each checked under the salt of its segment's life, which [`LiveSource`] holds.
+//! 4. Where no valid frame stands, look at the next segment; it follows if its activation was linked to this very place.
+//! 5. If it does not follow: look at the head. A segment is used again only after the head beyond it was stored in `COOKIE`,
 //!    so whoever missed a frame because of that finds it out here, *after* missing it. Otherwise this is the end, unless it
 //!    lies below what was durable.
 //!
@@ -14,11 +15,11 @@
 //! * F2. A stop changes nothing: the course goes on from the same place when it is asked again.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{Activation, FIRST_FRAME, ScannedFrame, Scanner, Source, Step};
 use crate::lsn::Lsn;
 
-use super::live::LiveSource;
+use super::ahead::Ahead;
 use super::record::OwnedRecord;
+use super::stretch::Stretch;
 use super::{WalReader, discarded};
 
 /// Where a reader is, and what it has read ahead.
@@ -28,17 +29,19 @@ pub(super) struct Course<'a> {
     /// Frames before it are stepped over.
     from: Lsn,
     durable: Lsn,
-    segment: Option<Segment>,
+    /// What was seen ahead; `None` before the first look.
+    ahead: Option<Ahead>,
+    sight: Sight,
+    segment: Option<Stretch>,
     /// The rest of a batch, last record first.
     batch: Vec<OwnedRecord>,
 }
 
-#[derive(Debug)]
-struct Segment {
-    id: u32,
-    activation: Activation,
-    source: LiveSource,
-    scanner: Scanner,
+/// Whether a look ahead is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    Due,
+    Taken,
 }
 
 /// What came of one step.
@@ -63,6 +66,8 @@ impl<'a> Course<'a> {
             reader,
             from,
             durable: reader.durable()?,
+            ahead: None,
+            sight: Sight::Due,
             segment: None,
             batch: Vec::new(),
         })
@@ -77,7 +82,7 @@ impl<'a> Course<'a> {
             if let Some(record) = self.batch.pop() {
                 return Ok(Some(record));
             }
-            match self.step() {
+            match self.look().and_then(|end| self.step(end)) {
                 Ok(Stepped::On) => {}
                 Ok(Stepped::Stopped) => return Ok(None),
                 // A file that vanished, was emptied or used again under the reader was discarded.
@@ -92,6 +97,7 @@ impl<'a> Course<'a> {
     /// As [`begin`](Self::begin), without `Discarded`.
     pub(super) fn refresh(&mut self) -> Result<()> {
         self.durable = self.reader.durable()?;
+        self.sight = Sight::Due;
         if let Some(segment) = &mut self.segment {
             segment.source.forget();
         }
@@ -109,20 +115,38 @@ impl<'a> Course<'a> {
     /// The end of the last frame that was checked.
     fn place(&self) -> Lsn {
         let segment = self.segment.as_ref();
-        segment.map_or(self.from, |segment| segment.scanner.at())
+        segment.map_or(self.from, Stretch::at)
+    }
+
+    /// How far the course may go.
+    fn look(&mut self) -> Result<Lsn> {
+        let place = self.place();
+        if self.sight == Sight::Due {
+            match (&mut self.ahead, &self.segment) {
+                (Some(ahead), Some(segment)) if ahead.end() == place => {
+                    ahead.extend(self.reader, segment)?;
+                }
+                (ahead, _) => *ahead = Some(Ahead::of(self.reader, self.durable)?),
+            }
+            self.sight = Sight::Taken;
+        }
+        Ok(self.ahead.as_ref().map_or(place, Ahead::end))
     }
 
     /// One frame, or the step into the next segment, or the end.
-    fn step(&mut self) -> Result<Stepped> {
+    fn step(&mut self, end: Lsn) -> Result<Stepped> {
+        if self.place() >= end {
+            return self.stop_at(self.place());
+        }
         let Some(segment) = &mut self.segment else {
-            self.segment = self.reader.segment(self.from.segment())?;
+            self.segment = self.reader.stretch(self.from.segment())?;
             return match self.segment {
                 Some(_) => Ok(Stepped::On),
                 None => self.stop_at(self.from),
             };
         };
         match segment.next()? {
-            Some((frame, _)) if frame.lsn < self.from => Ok(Stepped::On),
+            Some((frame, _)) if frame.lsn < self.from || self.is_void(frame.lsn) => Ok(Stepped::On),
             Some((frame, payload)) => {
                 self.batch = OwnedRecord::all_of(frame, payload, self.durable);
                 Ok(Stepped::On)
@@ -131,14 +155,18 @@ impl<'a> Course<'a> {
         }
     }
 
+    fn is_void(&self, lsn: Lsn) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.is_void(lsn))
+    }
+
     /// Where the frames of a segment stop: on into the next one if it is linked to this very place.
     fn turn(&mut self) -> Result<Stepped> {
         let Some(segment) = &self.segment else {
             return self.stop_at(self.from);
         };
-        let at = segment.scanner.at();
-        let next = match segment.id.checked_add(1) {
-            Some(id) => self.reader.segment(id)?,
+        let at = segment.at();
+        let next = match segment.id().checked_add(1) {
+            Some(id) => self.reader.stretch(id)?,
             None => None,
         };
         match next.filter(|next| next.follows(segment)) {
@@ -175,49 +203,5 @@ impl<'a> Course<'a> {
         } else {
             Ok(())
         }
-    }
-}
-
-impl Segment {
-    /// The next frame with its payload; `None` where no valid one stands.
-    fn next(&mut self) -> Result<Option<(ScannedFrame, Vec<u8>)>> {
-        let at = self.scanner.at();
-        let step = self.scanner.next(&mut self.source);
-        let frame = match step.map_err(|error| self.source.failed(at, error))? {
-            Step::Frame(frame) => frame,
-            Step::Stop(_) => return Ok(None),
-        };
-        let len = frame.header.len as usize;
-        let payload = match self.source.bytes(frame.payload_offset, len) {
-            Ok(payload) => payload.to_vec(),
-            Err(error) => return Err(self.source.failed(at, error)),
-        };
-        Ok(Some((frame, payload)))
-    }
-
-    /// Whether this segment goes on where `before` has come to.
-    fn follows(&self, before: &Self) -> bool {
-        self.activation.previous.is_some_and(|end| {
-            end.seal == before.scanner.at().offset()
-                && end.salt == before.scanner.salt()
-                && end.last_epoch == before.scanner.last_epoch()
-        })
-    }
-}
-
-impl WalReader {
-    /// Segment `id`, if it is activated, with a scanner at its first frame.
-    fn segment(&self, id: u32) -> Result<Option<Segment>> {
-        let Some((source, activation)) = LiveSource::open(&self.directory, id, &self.manifest)?
-        else {
-            return Ok(None);
-        };
-        let start = Lsn::new(id, FIRST_FRAME);
-        Ok(start.map(|start| Segment {
-            id,
-            activation,
-            source,
-            scanner: Scanner::new(start, activation.salt, None),
-        }))
     }
 }

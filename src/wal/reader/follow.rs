@@ -21,7 +21,8 @@ impl WalReader {
     /// The records from `from` on, as they are written by another process: `from` is a record's position, the end of one,
     /// the head, or the end of the log.
     ///
-    /// Like [`records`](Self::records), but not over at the end.
+    /// Like [`records`](Self::records), but not over at the end. It does not take back what it gave out: a record that is
+    /// truncated after it was read is not heard of again.
     ///
     /// # Errors
     /// As [`records`](Self::records).

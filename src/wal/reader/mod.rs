@@ -4,11 +4,13 @@
 //! copy: a writer that goes on appending, or recycles a segment, can only make a check fail. A frame that passes is
 //! genuine, because its checksum covers its position and the salt of its segment's life.
 
+mod ahead;
 mod course;
 mod follow;
 mod live;
 mod record;
 mod records;
+mod stretch;
 mod verify;
 
 use std::collections::BTreeMap;

@@ -8,8 +8,11 @@ use super::course::Course;
 use super::record::OwnedRecord;
 
 impl WalReader {
-    /// The records from `from` on: a record's position, or the head. Ends at the first frame that is not valid, which in a
-    /// live log is the one being written.
+    /// The records from `from` on: a record's position, or the head. Ends at the first frame that is not valid as the
+    /// reading begins, which in a live log is the one being written. What a truncation made void by then is stepped over; one
+    /// that comes later is seen by the next call.
+    ///
+    /// Beginning costs a walk over the segment that is being written, besides.
     ///
     /// # Errors
     /// [`Discarded`](ErrorKind::Discarded) below the head, [`Corrupt`](ErrorKind::Corrupt) without a valid `COOKIE`. The
@@ -26,7 +29,8 @@ impl WalReader {
     /// The record at `lsn`; of a batch, its first.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if no valid record begins there; otherwise as [`records`](Self::records).
+    /// [`NotFound`](ErrorKind::NotFound) if no valid record begins there or it is void; otherwise as
+    /// [`records`](Self::records).
     pub fn get(&self, lsn: Lsn) -> Result<OwnedRecord> {
         match Course::begin(self, lsn)?.next()? {
             Some(record) if record.lsn() == lsn => Ok(record),

@@ -10,6 +10,7 @@
 //! 3. Behind the place where the frames stop, frames that are valid under the salt in force, and segments that are linked
 //!    past it, are evidence: of a hole, and of how far the log was durable.
 //! 4. The table in `format/verdict.rs` judges.
+//! 5. The rewinds of the scanned part, and those before it that its first segment leads back to, say what is void.
 //!
 //! # Invariants
 //! * F1. What is known durable only grows by statements of valid frames, of links that continue this very chain, and of
@@ -27,7 +28,7 @@ use crate::format::verdict::{
     row_named,
 };
 use crate::format::{
-    Activation, Cookie, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameKind, PreviousEnd, Scanner,
+    Activation, Cookie, Epoch, FIRST_FRAME, FrameKind, PreviousEnd, Rewind, ScannedFrame, Scanner,
     Source, Step, Stop, evidence_after,
 };
 use crate::lsn::Lsn;
@@ -36,6 +37,8 @@ use crate::segment::{COOKIE, Directory, FileSource, Salts, segment_name};
 use crate::sys::Access;
 
 use super::survey::{Found, Header};
+use super::trail::{Broken, Pages, Trail, broken};
+use crate::wal::rewinds::VoidRanges;
 
 /// The log as its files show it.
 #[derive(Debug)]
@@ -53,6 +56,10 @@ pub(crate) struct ChainFound {
     pub(crate) opened: u64,
     pub(crate) scanned_bytes: u64,
     pub(crate) scanned_records: u64,
+    /// What rewinds made void, from the head on.
+    pub(crate) voids: VoidRanges,
+    /// The last rewind frame, wherever it stands.
+    pub(crate) last_rewind: Option<Lsn>,
     /// From the end to the last valid frame behind it.
     pub(crate) cut: Option<Range<Lsn>>,
     pub(crate) row: &'static Row,
@@ -92,13 +99,6 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The payload of an epoch frame, in bytes.
-const EPOCH_LEN: usize = 40;
-const _: () = assert!(
-    EPOCH_LEN as u64 + 24 == EPOCH_FRAME_SIZE,
-    "header and payload"
-);
-
 /// What the walk needs to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk<'a> {
@@ -131,10 +131,11 @@ pub(crate) fn follow(
             head.segment()
         }
     };
-    let mut scan = walk.scan_from(first, &mut sealed)?;
+    let (mut scan, mut trail) = walk.scan_from(first, &mut sealed)?;
     scan.known = scan.known.max(Some(known));
     walk.search_behind(&mut scan)?;
-    walk.conclude(head, sealed, scan)
+    walk.walk_back(head, &mut trail)?;
+    walk.conclude(head, sealed, scan, trail)
 }
 
 /// The scanned part of the chain.
@@ -149,6 +150,7 @@ struct Scan {
     behind_end: Option<Lsn>,
     bytes: u64,
     records: u64,
+    rewinds: Vec<(Lsn, Rewind)>,
 }
 
 impl Walk<'_> {
@@ -185,23 +187,28 @@ impl Walk<'_> {
     }
 
     /// Step 2: every frame, over as many segments as are linked.
-    fn scan_from(&self, first: u32, sealed: &mut Vec<(u32, PreviousEnd)>) -> Result<Scan> {
+    fn scan_from(&self, first: u32, sealed: &mut Vec<(u32, PreviousEnd)>) -> Result<(Scan, Trail)> {
+        let activation = self.activation(first).ok_or_else(|| self.missing(first))?;
+        let mut trail = Trail::beginning(activation.last_rewind);
+        let lost = |Broken(at)| broken(self.directory, at);
         let mut id = first;
         let mut before: Option<Scan> = None;
         loop {
             let mut scan = self.scan_segment(id)?;
+            for (at, rewind) in std::mem::take(&mut scan.rewinds) {
+                trail.meet(at, rewind).map_err(lost)?;
+            }
             if let Some(before) = before {
                 scan.known = scan.known.max(before.known);
                 scan.bytes += before.bytes;
                 scan.records += before.records;
             }
             let next = id.checked_add(1).and_then(|next| self.activation(next));
-            let Some((activation, end)) = next.and_then(|next| Some((next, next.previous?))) else {
-                return Ok(scan);
+            let linked = next.and_then(|next| Some((next, next.previous?)));
+            let Some((activation, end)) = linked.filter(|(_, end)| continues(&scan, end)) else {
+                return Ok((scan, trail));
             };
-            if !continues(&scan, &end) {
-                return Ok(scan);
-            }
+            trail.enter(activation).map_err(lost)?;
             scan.known = scan.known.max(activation.durable);
             sealed.push((id, end));
             before = Some(scan);
@@ -218,7 +225,7 @@ impl Walk<'_> {
         let start = Lsn::new(id, FIRST_FRAME).ok_or_else(|| self.missing(id))?;
         let mut scanner = Scanner::new(start, activation.salt, None);
         let mut salts = Salts::of_activation(activation.salt);
-        let (mut records, mut opened) = (0, 0);
+        let (mut records, mut opened, mut rewinds) = (0, 0, Vec::new());
         let stop = loop {
             match scanner.next(&mut source).map_err(fail)? {
                 Step::Stop(stop) if seeded::is(Bug::SkippedMiddle) => {
@@ -235,13 +242,16 @@ impl Walk<'_> {
                     FrameKind::Batch => records += u64::from(frame.header.count),
                     FrameKind::Epoch => {
                         salts.push_epoch(frame.lsn.offset(), frame.end_offset, scanner.salt());
-                        let payload = source
-                            .bytes(frame.payload_offset, EPOCH_LEN)
-                            .map_err(fail)?;
+                        let payload = payload_of(&mut source, &frame).map_err(fail)?;
                         opened =
                             Epoch::decode(payload, frame.lsn).map_or(opened, |epoch| epoch.opened);
                     }
-                    FrameKind::Aborted | FrameKind::Rewind => {}
+                    FrameKind::Rewind => {
+                        let payload = payload_of(&mut source, &frame).map_err(fail)?;
+                        let rewind = Rewind::decode(payload, frame.lsn).ok();
+                        rewinds.extend(rewind.map(|rewind| (frame.lsn, rewind)));
+                    }
+                    FrameKind::Aborted => {}
                 },
             }
         };
@@ -255,6 +265,7 @@ impl Walk<'_> {
             behind_end: None,
             bytes: scanner.at().offset() - FIRST_FRAME,
             records,
+            rewinds,
         })
     }
 
@@ -339,12 +350,22 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Step 5, below the scanned part.
+    fn walk_back(&self, head: Lsn, trail: &mut Trail) -> Result<()> {
+        let links = |id| Ok(self.activation(id).copied().zip(self.end_of(id)));
+        let mut pages = Pages::new(self.directory, self.size);
+        trail.walk_back(head, &mut pages, links, |at| broken(self.directory, at))?;
+        trail.voids.prune(head);
+        Ok(())
+    }
+
     /// Step 4.
     fn conclude(
         &self,
         head: Lsn,
         sealed: Vec<(u32, PreviousEnd)>,
         scan: Scan,
+        trail: Trail,
     ) -> Result<ChainFound, Refusal> {
         let known = scan.known.unwrap_or(head);
         let reach = |bound| {
@@ -380,6 +401,8 @@ impl Walk<'_> {
             opened: scan.opened,
             scanned_bytes: scan.bytes,
             scanned_records: scan.records,
+            voids: trail.voids,
+            last_rewind: trail.last,
             cut: cut_end.map(|end| scan.end..end),
             row,
         })
@@ -446,6 +469,11 @@ impl Walk<'_> {
             .at_lsn(scan.end)
             .caused_by(scan.stop.fault)
     }
+}
+
+fn payload_of<'a, S: Source>(source: &'a mut S, frame: &ScannedFrame) -> io::Result<&'a [u8]> {
+    let len = usize::try_from(frame.header.len).unwrap_or(usize::MAX);
+    source.bytes(frame.payload_offset, len)
 }
 
 /// Whether a segment whose predecessor ended at `end` goes on exactly where the scan stopped.

@@ -12,9 +12,11 @@
 mod chain;
 mod settle;
 mod survey;
+mod trail;
 
 pub(crate) use chain::{ChainFound, Depth, Refusal, Walk, follow};
 pub(crate) use settle::{Room, Trust, settle};
 pub(crate) use survey::{
     Found, Header, Survey, header_of, manifest_missing, read_cookie, read_headers, read_manifest,
 };
+pub(crate) use trail::{Broken, Pages, Trail, broken};
