@@ -11,6 +11,7 @@ mod doze;
 mod ending;
 mod frontier;
 mod gate;
+mod noted;
 mod recycle;
 mod reserve;
 mod rotate;
