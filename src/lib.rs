@@ -70,8 +70,8 @@ pub use crate::{
     sys::sigbus::report_sigbus,
     wal::{
         Appender, EndKind, Follower, Health, Hold, HoldInfo, OwnedRecord, ReaderRecords, Record,
-        Records, Recovery, Reservation, SegmentInfo, SegmentState, StoredHold, Verdict,
-        VerdictKind, Wal, WalReader,
+        Records, Recovery, Reservation, SegmentInfo, SegmentState, SpaceCause, SpacePressure,
+        StoredHold, Verdict, VerdictKind, Wal, WalReader,
     },
 };
 

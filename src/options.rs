@@ -122,6 +122,7 @@ impl Default for Gather {
 pub struct WalOptions {
     pub(crate) segment_size: u64,
     pub(crate) preallocate_segments: usize,
+    pub(crate) reserve_segments: usize,
     pub(crate) max_unsynced_segments: u32,
     pub(crate) max_wal_bytes: Option<u64>,
     pub(crate) max_record_len: Option<u32>,
@@ -146,6 +147,7 @@ impl WalOptions {
         Self {
             segment_size: 64 << 20,
             preallocate_segments: 2,
+            reserve_segments: 1,
             max_unsynced_segments: 4,
             max_wal_bytes: None,
             max_record_len: None,
@@ -169,9 +171,20 @@ impl WalOptions {
         self
     }
 
-    /// How many segments the background keeps ready beside the active one, once the log has rotated: 1 to 64. 2 by default.
+    /// How many segments the background keeps ready beside the active one and the reserve: 1 to 64. 2 by default.
+    ///
+    /// A log that holds little stays small: as long as no more than a quarter of its first segment is used, one segment in all is kept ready.
     pub fn preallocate_segments(&mut self, count: usize) -> &mut Self {
         self.preallocate_segments = count;
+        self
+    }
+
+    /// How many ready segments are kept for [`append_critical`](crate::Wal::append_critical): 0 to 8. 1 by default.
+    ///
+    /// Ordinary appends never take them, with one exception: a log without a record in it may move into the reserve, because
+    /// the segment that it leaves refills it at once. With 0 a full disk can refuse the very record that would free space.
+    pub fn reserve_segments(&mut self, count: usize) -> &mut Self {
+        self.reserve_segments = count;
         self
     }
 
@@ -186,7 +199,7 @@ impl WalOptions {
 
     /// The most bytes that the segments of the log may take together. No limit by default.
     ///
-    /// At least one active, the unsynced and the preallocated segments must fit.
+    /// At least one active, the unsynced, the preallocated and the reserved segments must fit.
     pub fn max_wal_bytes(&mut self, bytes: Option<u64>) -> &mut Self {
         self.max_wal_bytes = bytes;
         self
@@ -278,6 +291,10 @@ impl WalOptions {
         check((1..=64).contains(&ready), || {
             format!("preallocate_segments is {ready}, but must be from 1 to 64")
         })?;
+        let reserve = self.reserve_segments;
+        check(reserve <= 8, || {
+            format!("reserve_segments is {reserve}, but must be from 0 to 8")
+        })?;
         let unsynced = self.max_unsynced_segments;
         check((2..=64).contains(&unsynced), || {
             format!("max_unsynced_segments is {unsynced}, but must be from 2 to 64")
@@ -305,12 +322,18 @@ impl WalOptions {
             })?;
         }
         if let Some(bytes) = self.max_wal_bytes {
-            let segments =
-                1 + u64::from(self.max_unsynced_segments) + self.preallocate_segments as u64;
+            let Self {
+                max_unsynced_segments: unsynced,
+                preallocate_segments: ready,
+                reserve_segments: reserve,
+                ..
+            } = self;
+            let segments = 1 + u64::from(*unsynced) + (ready + reserve) as u64;
             let least = segments * segment_size;
             check(bytes >= least, || {
                 format!(
-                    "max_wal_bytes is {bytes}, but must be at least {least}: {segments} segments of {segment_size}"
+                    "max_wal_bytes is {bytes}, but must be at least {least}: {segments} segments of {segment_size}, \
+                     which are 1 active, max_unsynced_segments {unsynced}, preallocate_segments {ready}, reserve_segments {reserve}"
                 )
             })?;
         }
@@ -354,12 +377,16 @@ mod tests {
             );
         }
         assert!(refused(|o| _ = o.preallocate_segments(0)).contains("preallocate_segments is 0"));
+        assert!(refused(|o| _ = o.reserve_segments(9)).contains("reserve_segments is 9"));
         assert!(refused(|o| _ = o.max_unsynced_segments(1)).contains("max_unsynced_segments is 1"));
         assert!(refused(|o| _ = o.user_header(&[0; 4097])).contains("4097"));
         assert!(refused(|o| _ = o.sync_every(SyncEvery::Bytes(0))).contains("sync_every is Bytes"));
         let zero = SyncEvery::Interval(Duration::ZERO);
         assert!(refused(|o| _ = o.sync_every(zero)).contains("sync_every is Interval"));
         assert!(refused(|o| _ = o.max_wal_bytes(Some(1))).contains("max_wal_bytes is 1"));
+        let least = 8 * (64 << 20);
+        let one_less = refused(|o| _ = o.max_wal_bytes(Some(least - 1)));
+        assert!(one_less.contains("reserve_segments 1"), "{one_less}");
         assert!(refused(|o| _ = o.max_record_len(64 << 20)).contains("max_record_len is"));
     }
 

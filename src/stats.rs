@@ -76,6 +76,36 @@ counters! {
     ready_misses,
     /// Times an append found too many segments unsynced.
     backpressure,
-    /// Preparations that failed for want of space.
+    /// Preparations that failed for want of space: the sum of the next three.
     failed_preparations,
+    /// Preparations that failed because the file system was full (`ENOSPC`).
+    failed_enospc,
+    /// Preparations that failed because a quota was used up (`EDQUOT`).
+    failed_edquot,
+    /// Preparations that failed because of a limit on the size of files (`EFBIG`).
+    failed_efbig,
+    /// Preparations that were not begun because of `max_wal_bytes`.
+    limited_preparations,
+    /// Appends that waited for a segment.
+    space_waits,
+    /// Nanoseconds that they waited.
+    space_wait_ns,
+    /// Records that [`append_critical`](crate::Wal::append_critical) wrote into the reserve.
+    critical_appends,
+    /// Times that the log came under pressure because the file system was full.
+    enospc_times,
+    /// Times that it came under pressure because a quota was used up.
+    edquot_times,
+    /// Times that it came under pressure because of a limit on the size of files.
+    efbig_times,
+    /// Times that it came under pressure because of `max_wal_bytes`.
+    limit_times,
+    /// Nanoseconds under pressure because the file system was full.
+    enospc_ns,
+    /// Nanoseconds under pressure because a quota was used up.
+    edquot_ns,
+    /// Nanoseconds under pressure because of a limit on the size of files.
+    efbig_ns,
+    /// Nanoseconds under pressure because of `max_wal_bytes`.
+    limit_ns,
 }

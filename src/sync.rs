@@ -169,6 +169,24 @@ pub mod twin {
         RetireEarly,
         /// The tail is stopped by somebody without a slot.
         StopWithoutSlot,
+        /// The emergency position is stored before the frame in front of it is filled.
+        EmergencyBeforeFill,
+        /// The emergency position is stored relaxed.
+        EmergencyRelaxed,
+        /// The emergency position is loaded relaxed.
+        EmergencySeenRelaxed,
+        /// Who finds an emergency position does not look at the tail again.
+        EmergencyUnconfirmed,
+        /// An emergency position of a segment that the tail has reached or left counts.
+        OldEmergency,
+        /// Ordinary rotation takes the reserve.
+        ReserveForAll,
+        /// Ordinary rotation activates a segment although critical records lie behind the tail's.
+        ActivateOverEmergency,
+        /// The tail moves to the first frame of the emergency position's segment, not to the position.
+        CatchUpToFirst,
+        /// A rotation does not look whether the log has ended.
+        RotateAfterEnd,
         /// A dropped reservation leaves its bytes as they are.
         DropWithoutAbort,
         /// Who is about to doze looks at the tail without changing it.

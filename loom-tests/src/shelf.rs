@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use loom::sync::{Arc, Mutex, MutexGuard};
-use segwal::internals::{Shortage, Supply};
+use segwal::internals::{Purpose, Shortage, Supply};
 use segwal::{Lsn, Result};
 
 use crate::cells::Cells;
@@ -15,6 +15,8 @@ pub struct Shelf {
     /// The id that was activated last. Not the checker's: only the holder of the rotation changes it.
     newest: AtomicU32,
     waits: AtomicU32,
+    /// How many ready segments are the reserve.
+    reserve: usize,
 }
 
 #[derive(Debug)]
@@ -24,7 +26,7 @@ struct Stock {
 }
 
 impl Shelf {
-    pub(crate) fn new(ready: Vec<Arc<Cells>>) -> Self {
+    pub(crate) fn new(ready: Vec<Arc<Cells>>, reserve: usize) -> Self {
         Self {
             stock: Mutex::new(Stock {
                 ready,
@@ -32,6 +34,7 @@ impl Shelf {
             }),
             newest: AtomicU32::new(1),
             waits: AtomicU32::new(0),
+            reserve,
         }
     }
 
@@ -46,10 +49,20 @@ impl Shelf {
         stock.held_back.append(&mut stock.ready);
     }
 
+    /// Makes every ready segment unready but the first `count` to be activated.
+    pub fn hold_back_all_but(&self, count: usize) {
+        let stock = &mut *self.lock();
+        let kept = stock.ready.len() - count;
+        stock.held_back = stock.ready.drain(..kept).collect();
+    }
+
     /// Makes them ready again. The caller then announces it.
     pub fn release(&self) {
         let stock = &mut *self.lock();
-        stock.ready.append(&mut stock.held_back);
+        // Below what is ready: ids are in order from the back.
+        let Stock { ready, held_back } = stock;
+        held_back.append(ready);
+        std::mem::swap(ready, held_back);
     }
 
     /// How often an append was short of a segment.
@@ -70,8 +83,16 @@ impl Shelf {
 }
 
 impl Supply<Cells> for Shelf {
-    fn is_ready(&self) -> bool {
-        !self.lock().ready.is_empty()
+    fn is_ready(&self, purpose: Purpose) -> bool {
+        let barred = match purpose {
+            Purpose::Ordinary => self.reserve,
+            Purpose::Critical => 0,
+        };
+        self.lock().ready.len() > barred
+    }
+
+    fn is_reserve_whole(&self) -> bool {
+        self.lock().ready.len() >= self.reserve
     }
 
     #[expect(
@@ -98,4 +119,8 @@ impl Supply<Cells> for Shelf {
         // Relaxed: as `waits`.
         self.waits.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn waited(&self, _shortage: Shortage, _for_ns: u64) {}
+
+    fn moved_on(&self, _sealed: Lsn) {}
 }

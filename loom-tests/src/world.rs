@@ -60,6 +60,15 @@ impl World {
     /// Never: a new window is empty.
     #[must_use]
     pub fn new(plan: Plan) -> Arc<Self> {
+        Self::with_reserve(plan, 0)
+    }
+
+    /// As [`new`](Self::new); ordinary rotation leaves the last `reserve` ready segments alone.
+    ///
+    /// # Panics
+    /// Never: a new window is empty.
+    #[must_use]
+    pub fn with_reserve(plan: Plan, reserve: usize) -> Arc<Self> {
         let shape = match plan.take {
             Take::Addition => Shape {
                 first: 16 - plan.grains,
@@ -76,7 +85,7 @@ impl World {
         let (active, ready) = bodies.split_last().expect("at least the first");
         let active = loom::sync::Arc::clone(active);
         core.window().install(1, active).expect("an empty window");
-        let shelf = Shelf::new(ready.iter().map(loom::sync::Arc::clone).collect());
+        let shelf = Shelf::new(ready.iter().map(loom::sync::Arc::clone).collect(), reserve);
         Arc::new(Self {
             core,
             room: Room::new(),
@@ -132,6 +141,18 @@ impl World {
         let mut claim = self.reserve(seat, grains, patience)?;
         claim.fill(Cells::write);
         Ok(claim.publish())
+    }
+
+    /// Appends a record that does not wait for space.
+    ///
+    /// # Errors
+    /// As the core's.
+    pub fn append_critical(&self, seat: &mut Seat<Cells>, grains: u32) -> Result<Lsn> {
+        let terms = self.terms(Patience::ForNs(FOREVER));
+        let written = self
+            .room
+            .append_critical(&self.core, seat, grains, &terms, Cells::write);
+        Ok(written?.0.start)
     }
 
     /// The segment `id`, in a log that never reuses one.

@@ -16,15 +16,18 @@
 //! * C3. The frontier is a frame boundary: an over-run tail counts as its segment's seal. While the seal is not visible,
 //!   the straddler's slot still is busy and bounds the frontier (it stores the seal before it goes idle). If its place shows
 //!   the seal of a later segment instead, the tail has long moved on, and so the look begins anew.
+//! * C3a. An over-run tail with an emergency position behind its segment counts as that position (`emergency`, V2, V3).
 //! * C4. The frontier of one observer may go back (a writer with an old view of the tail claims a slot), the published
 //!   bound, a maximum, does not.
 
 use std::cmp;
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
 use crate::sync::twin::{self, Twin};
-use crate::sync::{AtomicU64, CachePadded, Ordering};
+use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 
+use super::emergency::Emergency;
 use super::seat::{Body, Seat, Span};
 use super::slots::Slots;
 use super::tail::{Tail, TailWord};
@@ -91,6 +94,7 @@ pub struct Core<S> {
     pub(super) tail: Tail,
     pub(super) slots: Slots,
     pub(super) window: Window<S>,
+    pub(super) emergency: Emergency,
     shape: Shape,
     published: CachePadded<AtomicU64>,
 }
@@ -102,6 +106,7 @@ impl<S: Body> Core<S> {
             tail: Tail::new(tail),
             slots: Slots::new(slots),
             window: Window::new(places),
+            emergency: Emergency::new(),
             shape,
             published: CachePadded::new(AtomicU64::new(tail.to_word())),
         }
@@ -231,10 +236,13 @@ impl<S: Body> Core<S> {
         Some(lowest.map_or(bound, |(lowest, _)| lowest.min(bound)))
     }
 
-    /// The tail as a position: an over-run one is its segment's seal. Read after the slots (C3).
+    /// The tail as a position: an over-run one is its segment's seal, or the emergency position. Read after the slots (C3).
     fn bound_of(&self, tail: TailWord) -> Option<u64> {
         if tail.grains() <= self.shape.end {
             return Some(tail.to_word());
+        }
+        if let Some(position) = self.emergency.behind(tail.segment()) {
+            return self.is_still(tail).then(|| position.to_word());
         }
         let end = Lsn::at(tail.segment(), self.shape.end);
         if twin::is(Twin::OverrunIsEnd) {
@@ -247,6 +255,11 @@ impl<S: Body> Core<S> {
             // Not sealed yet: the straddler's slot is the lower bound.
             _ => Some(end.to_word()),
         }
+    }
+
+    /// Whether the tail still stands in the segment of `tail` (V2).
+    fn is_still(&self, tail: TailWord) -> bool {
+        twin::is(Twin::EmergencyUnconfirmed) || self.tail.observe().segment() == tail.segment()
     }
 
     /// The bound below which every frame is filled; never goes back.
@@ -263,7 +276,7 @@ impl<S: Body> Core<S> {
         Published(self.published())
     }
 
-    /// The end of everything reserved so far: the tail, or the seal of a full segment.
+    /// The end of everything reserved so far: the tail, or the seal of a full segment, or the emergency position.
     pub fn end(&self) -> Lsn {
         let bound = loop {
             if let Some(bound) = self.bound_of(self.tail.observe()) {
@@ -273,20 +286,41 @@ impl<S: Body> Core<S> {
         Lsn::from_word(bound).unwrap_or(Lsn::at(1, self.shape.first))
     }
 
-    /// As [`end`](Self::end), and a frame boundary: `None` while a straddler is about to record where its segment ends.
+    /// As [`end`](Self::end), and a frame boundary: `None` while a straddler is about to record where its segment ends, or
+    /// the tail moves.
     pub fn boundary(&self) -> Option<Lsn> {
         let tail = self.tail.observe();
         if tail.grains() <= self.shape.end {
             return Lsn::from_word(tail.to_word());
         }
+        if let Some(position) = self.emergency.behind(tail.segment()) {
+            return self.is_still(tail).then_some(position);
+        }
         let seal = self.window.last_seal(tail.segment());
         seal.filter(|seal| seal.segment() == tail.segment())
     }
 
-    /// The tail as a position, for looking ahead of it.
+    /// Where the next frame goes, for looking ahead of it: the tail, or the emergency position.
     pub fn tail(&self) -> Lsn {
         let tail = self.tail.observe();
-        Lsn::at(tail.segment(), tail.grains().min(self.shape.end))
+        let at = Lsn::at(tail.segment(), tail.grains().min(self.shape.end));
+        if tail.grains() <= self.shape.end {
+            return at;
+        }
+        self.emergency.behind(tail.segment()).unwrap_or(at)
+    }
+
+    /// Whether no frame at all fits where the tail stands.
+    pub fn is_overrun(&self) -> bool {
+        self.tail.observe().grains() > self.shape.end
+    }
+
+    /// Puts an activated segment into its place, which is free.
+    pub(super) fn put_in_window(&self, id: u32, segment: Arc<S>) -> Result<()> {
+        self.window.install(id, segment).map_err(|_| {
+            let what = "a segment was activated into a place that is taken";
+            Error::new(ErrorKind::Internal, what).at_segment(id)
+        })
     }
 
     /// Lets nobody reserve again: the tail becomes over-run where it stands. Who reserved before holds a busy slot.

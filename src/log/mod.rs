@@ -24,6 +24,7 @@
 //! | `seat` | a writer's place, and the exclusive right to a range |
 //! | `claim` | a reservation that is being filled |
 //! | `room` | rotation, and waiting for a segment |
+//! | `critical`, `emergency` | records that must not wait for space, and where they go |
 //! | `gate`, `gather` | group commit |
 //! | `doze` | a thread that sleeps as long as nobody appends |
 //! | `pin` | what keeps a segment from being reused |
@@ -40,7 +41,9 @@
 
 mod claim;
 mod core;
+mod critical;
 mod doze;
+mod emergency;
 mod ending;
 mod gate;
 mod gather;
@@ -60,7 +63,7 @@ pub use self::gate::{Gate, Wish, Work};
 pub use self::gather::GatherLimits;
 pub use self::host::{Host, Sleepers, Waited};
 pub use self::pin::{Pin, PinGuard};
-pub use self::room::{Patience, Room, Shortage, Supply, Terms};
+pub use self::room::{Patience, Purpose, Room, Shortage, Supply, Terms};
 pub use self::seat::{Body, Seat, Span};
 pub use self::slots::{Slots, Tenure};
 pub use self::window::Window;

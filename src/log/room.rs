@@ -2,15 +2,17 @@
 //!
 //! # Protocol
 //! Whoever needs the next segment rotates, under a lock that is taken once a segment:
-//! 1. If the tail has moved on, somebody else did it.
-//! 2. The next place of the window must be free and the count of segments that no sync has covered below its limit;
-//!    otherwise the disk is behind.
+//! 1. If the log has ended, or the tail has moved on, there is nothing to do.
+//! 2. If critical records lie behind this segment (`emergency`), move the tail behind them once the reserve is whole again.
 //! 3. Wait for the seal: the straddler is between two instructions.
-//! 4. Take a ready segment, which writes into it where this one ended. None: no space, and nothing was reserved.
-//! 5. Put it into the window, then move the tail.
+//! 4. The next place of the window must be free and the count of segments that no sync has covered below its limit;
+//!    otherwise the disk is behind.
+//! 5. Take a ready segment, which writes into it where this one ended. None beyond the reserve: no space, and nothing was
+//!    reserved. A log without a record may take the last one: the segment that it leaves refills the reserve.
+//! 6. Put it into the window, then move the tail.
 //!
 //! Waiting is on one word, [`Room::word`]: read it, look for a segment, sleep only if it has not changed since. A ready
-//! segment, a retired one, a rotation and the end of the log change it.
+//! segment, a retired one, a discard, a rotation and the end of the log change it.
 //!
 //! # Invariants
 //! * R1. A segment is sealed once and left once: the lock, and step 1.
@@ -19,6 +21,8 @@
 //!   and changed after making ready, and after ending.
 //! * R4. What [`reserve_before_rotation`](Room::reserve_before_rotation) notes of its position, the activation of every later
 //!   segment knows: both happen under the lock.
+//! * R5. Once the log has ended and [`quiesce`](Room::quiesce) returned, the tail does not move to another segment and no
+//!   critical record is being written: both happen under the lock, after a look whether the log has ended.
 //!
 //! # Memory orderings
 //! `announce` (`AcqRel`) → `wait` (Acquire): the ready segment, which a queue hands over anyway.
@@ -45,10 +49,22 @@ pub enum Shortage {
     Unsynced,
 }
 
+/// Who wants a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Any append; the reserve is not for it.
+    Ordinary,
+    /// An append that leads to space being freed.
+    Critical,
+}
+
 /// Where segments come from.
 pub trait Supply<S>: Send + Sync {
-    /// Whether a segment is ready.
-    fn is_ready(&self) -> bool;
+    /// Whether a segment is ready: for ordinary appends one beyond the reserve, or any if the log holds no record.
+    fn is_ready(&self, purpose: Purpose) -> bool;
+
+    /// Whether as many segments are ready as the reserve is to have.
+    fn is_reserve_whole(&self) -> bool;
 
     /// Takes a ready segment, makes it segment `sealed.segment() + 1`, and notes in it that the one before ended at `sealed`.
     ///
@@ -59,8 +75,14 @@ pub trait Supply<S>: Send + Sync {
     /// Whether segment `id` may be activated although older ones wait for a sync.
     fn may_activate(&self, id: u32) -> bool;
 
-    /// An append is about to wait.
+    /// An append is about to wait, or to fail.
     fn short_of(&self, shortage: Shortage);
+
+    /// An append has waited.
+    fn waited(&self, shortage: Shortage, for_ns: u64);
+
+    /// The tail has left a segment, and stands behind `sealed` now. No lock is held.
+    fn moved_on(&self, sealed: Lsn);
 }
 
 /// How long an append may wait for a segment.
@@ -75,7 +97,7 @@ pub enum Patience {
 /// Rotation, and waiting for it.
 #[derive(Debug)]
 pub struct Room {
-    rotating: Mutex<()>,
+    pub(super) rotating: Mutex<()>,
     word: AtomicU32,
 }
 
@@ -95,6 +117,11 @@ impl Room {
             self.word.fetch_add(1, Ordering::AcqRel);
         }
         host.wake(&self.word, Sleepers::All);
+    }
+
+    /// Waits for whoever rotates or writes a critical record, after the log has ended (R5).
+    pub fn quiesce(&self) {
+        drop(self.rotating.lock());
     }
 
     /// Reserves `grains`, rotating and waiting as needed.
@@ -194,7 +221,10 @@ impl Room {
         terms: &Terms<'_, S>,
     ) -> Result<()> {
         self.wait(terms, || {
-            if core.tail.peek().segment() != segment {
+            // Under the lock: in the midst of a rotation the place of the next segment is taken, and the disk seemed behind.
+            let _rotating = self.rotating.lock();
+            let tail = core.tail.peek();
+            if tail.segment() != segment || tail.grains() > core.shape().end {
                 return Ok(());
             }
             shortage(core, segment, terms).map_or(Ok(()), Err)
@@ -222,12 +252,27 @@ impl Room {
     }
 
     /// Looks until `look` succeeds; sleeps on the word in between.
-    fn wait<S>(
+    pub(super) fn wait<S>(
         &self,
         terms: &Terms<'_, S>,
         mut look: impl FnMut() -> Result<(), Shortage>,
     ) -> Result<()> {
-        let mut deadline_ns = None;
+        let mut began = None;
+        let result = self.wait_from(terms, &mut look, &mut began);
+        if let Some((shortage, began_ns)) = began {
+            let for_ns = terms.host.now_ns().saturating_sub(began_ns);
+            terms.supply.waited(shortage, for_ns);
+        }
+        result
+    }
+
+    /// As `wait`; `began` becomes what the first sleep was for, and when it began.
+    fn wait_from<S>(
+        &self,
+        terms: &Terms<'_, S>,
+        look: &mut impl FnMut() -> Result<(), Shortage>,
+        began: &mut Option<(Shortage, u64)>,
+    ) -> Result<()> {
         loop {
             if twin::is(Twin::WordAfterEnding) {
                 terms.ending.check()?;
@@ -244,11 +289,13 @@ impl Room {
             }
             terms.supply.short_of(shortage);
             let Patience::ForNs(patience_ns) = terms.patience else {
+                // What was done about the shortage may have ended the log.
+                terms.ending.check()?;
                 return Err(refuse(shortage));
             };
-            let deadline_ns =
-                deadline_ns.get_or_insert_with(|| terms.host.now_ns().saturating_add(patience_ns));
-            if terms.host.wait(&self.word, seen, Some(*deadline_ns)) == Waited::TimedOut {
+            let (_, began_ns) = began.get_or_insert_with(|| (shortage, terms.host.now_ns()));
+            let deadline_ns = began_ns.saturating_add(patience_ns);
+            if terms.host.wait(&self.word, seen, Some(deadline_ns)) == Waited::TimedOut {
                 terms.ending.check()?;
                 return look().map_err(refuse);
             }
@@ -263,21 +310,47 @@ impl Room {
         terms: &Terms<'_, S>,
     ) -> Result<Option<Shortage>> {
         let guard = (!twin::is(Twin::RotateUnlocked)).then(|| self.rotating.lock());
+        if !twin::is(Twin::RotateAfterEnd) {
+            terms.ending.check()?;
+        }
         let tail = core.tail.observe();
         if tail.segment() != segment || tail.grains() <= core.shape().end {
             return Ok(None);
         }
-        if let Some(shortage) = shortage(core, segment, terms) {
-            return Ok(Some(shortage));
-        }
-        let sealed = await_seal(core, segment, terms.host);
-        let Some(next) = terms.supply.activate(sealed)? else {
-            return Ok(Some(Shortage::NoSegment));
+        let left = match core.emergency.behind(segment) {
+            Some(position) if !twin::is(Twin::ActivateOverEmergency) => {
+                if !terms.supply.is_reserve_whole() {
+                    return Ok(Some(Shortage::NoSegment));
+                }
+                catch_up(core, position);
+                position
+            }
+            _ => {
+                let sealed = await_seal(core, segment, terms.host);
+                if let Some(shortage) = shortage(core, segment, terms) {
+                    return Ok(Some(shortage));
+                }
+                let Some(next) = terms.supply.activate(sealed)? else {
+                    return Ok(Some(Shortage::NoSegment));
+                };
+                install(core, segment + 1, next)?;
+                sealed
+            }
         };
-        install(core, segment + 1, next)?;
         drop(guard);
         self.announce(terms.host);
+        terms.supply.moved_on(left);
         Ok(None)
+    }
+}
+
+/// Moves the tail behind the critical records; their segment is in the window.
+fn catch_up<S: Body>(core: &Core<S>, position: Lsn) {
+    if twin::is(Twin::CatchUpToFirst) {
+        let first = Lsn::at(position.segment(), core.shape().first);
+        core.tail.install(first);
+    } else {
+        core.tail.install(position);
     }
 }
 
@@ -294,14 +367,23 @@ pub struct Terms<'a, S> {
     pub patience: Patience,
 }
 
-/// What stands in the way of a segment after `segment`.
-fn shortage<S: Body>(core: &Core<S>, segment: u32, terms: &Terms<'_, S>) -> Option<Shortage> {
+/// What stands in the way of an ordinary segment after `segment`.
+pub(super) fn shortage<S: Body>(
+    core: &Core<S>,
+    segment: u32,
+    terms: &Terms<'_, S>,
+) -> Option<Shortage> {
     // Past the last id activation is an error of its own.
     let next = segment.saturating_add(1);
     if !terms.supply.may_activate(next) || !core.window.has_room(next) {
         return Some(Shortage::Unsynced);
     }
-    (!terms.supply.is_ready()).then_some(Shortage::NoSegment)
+    let purpose = if twin::is(Twin::ReserveForAll) {
+        Purpose::Critical
+    } else {
+        Purpose::Ordinary
+    };
+    (!terms.supply.is_ready(purpose)).then_some(Shortage::NoSegment)
 }
 
 impl<S> fmt::Debug for Terms<'_, S> {
@@ -313,7 +395,7 @@ impl<S> fmt::Debug for Terms<'_, S> {
 }
 
 /// The straddler stores the seal right after the addition that others have seen.
-fn await_seal<S: Body>(core: &Core<S>, segment: u32, host: &dyn Host) -> Lsn {
+pub(super) fn await_seal<S: Body>(core: &Core<S>, segment: u32, host: &dyn Host) -> Lsn {
     let mut turn = 0;
     loop {
         if let Some(seal) = core.window.seal_of(segment) {
@@ -330,18 +412,12 @@ fn install<S: Body>(core: &Core<S>, id: u32, segment: Arc<S>) -> Result<()> {
     if twin::is(Twin::TailBeforeInstall) {
         core.tail.install(first);
     }
-    if core.window.install(id, segment).is_err() {
-        return Err(Error::new(
-            ErrorKind::Internal,
-            "a segment was activated into a place that is taken",
-        )
-        .at_segment(id));
-    }
+    core.put_in_window(id, segment)?;
     core.tail.install(first);
     Ok(())
 }
 
-fn refuse(shortage: Shortage) -> Error {
+pub(super) fn refuse(shortage: Shortage) -> Error {
     match shortage {
         Shortage::NoSegment => Error::new(
             ErrorKind::NoSpace,

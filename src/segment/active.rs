@@ -81,6 +81,11 @@ impl Segment {
         let _ = self.seal.set(offset);
     }
 
+    /// Where the frames end, if the next segment is activated.
+    pub(crate) fn sealed_at(&self) -> Option<u64> {
+        self.seal.get().copied()
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.id
     }

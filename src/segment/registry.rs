@@ -116,6 +116,14 @@ impl Registry {
         segment
     }
 
+    /// Where segment `id` ended, if it was left and holds records.
+    pub(crate) fn seal_of(&self, id: u32) -> Option<u64> {
+        match &self.entries.lock().get(&id)?.state {
+            State::Warm(segment) => segment.sealed_at(),
+            State::Cold(end) => Some(end.seal),
+        }
+    }
+
     /// The segment `id` if it is mapped, without a hold.
     pub(crate) fn warm(&self, id: u32) -> Option<Arc<Segment>> {
         match &self.entries.lock().get(&id)?.state {

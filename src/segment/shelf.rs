@@ -29,8 +29,8 @@ use super::registry::{Registry, Retired, Reusable};
 use super::salts::Salts;
 use super::{Segment, name};
 
-/// More segments than this are never kept ready or waiting for reuse.
-const QUEUE_SIZE: usize = 64;
+/// More segments than this are never kept ready or waiting for reuse: the most that the options allow, with the reserve.
+const QUEUE_SIZE: usize = 72;
 
 /// Room for what an earlier process left: as many as it kept ready, and as many as it had activated and never synced.
 const READY_SIZE: usize = 2 * QUEUE_SIZE;

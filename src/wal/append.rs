@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BatchLayout, Checksum, FrameKind, batch, frame_size};
-use crate::log::{Claim, Seat};
+use crate::log::{Claim, Patience, Purpose, Seat, Span};
 use crate::lsn::{GRAIN, Lsn};
 use crate::segment::{FrameFields, Segment};
 use crate::sync::thread_hint;
@@ -25,6 +25,43 @@ pub(crate) struct Draft {
     pub(crate) tag: u8,
     pub(crate) count: u16,
     pub(crate) checksum: Checksum,
+}
+
+impl Draft {
+    fn record(len: u32, tag: u8, checksum: Checksum) -> Self {
+        Self {
+            len,
+            kind: FrameKind::Record,
+            tag,
+            count: 0,
+            checksum,
+        }
+    }
+
+    fn fields(&self, durable: Lsn) -> FrameFields {
+        let Self {
+            len,
+            kind,
+            tag,
+            count,
+            ..
+        } = *self;
+        FrameFields {
+            len,
+            kind,
+            tag,
+            count,
+            durable,
+        }
+    }
+
+    fn grains(&self) -> u32 {
+        grains_of(self.len)
+    }
+}
+
+fn grains_of(len: u32) -> u32 {
+    u32::try_from(frame_size(len) / GRAIN).unwrap_or(u32::MAX)
 }
 
 impl Shared {
@@ -50,10 +87,10 @@ impl Shared {
         &'a self,
         seat: &'a mut Seat<Segment>,
         len: u32,
+        patience: Patience,
     ) -> Result<Claim<'a, Segment>> {
-        let grains = u32::try_from(frame_size(len) / GRAIN).unwrap_or(u32::MAX);
         self.room
-            .reserve(&self.core, seat, grains, &self.terms())
+            .reserve(&self.core, seat, grains_of(len), &self.terms(patience))
             .map_err(|error| self.explain(error))
     }
 
@@ -64,24 +101,12 @@ impl Shared {
         seat: &mut Seat<Segment>,
         draft: &Draft,
         parts: impl IntoIterator<Item: AsRef<[u8]>>,
+        patience: Patience,
     ) -> Result<Range<Lsn>> {
-        let Draft {
-            len,
-            kind,
-            tag,
-            count,
-            checksum,
-        } = *draft;
         let durable = self.gate.durable();
-        let mut claim = self.claim(seat, len)?;
-        let fields = FrameFields {
-            len,
-            kind,
-            tag,
-            count,
-            durable,
-        };
-        claim.fill(|segment, span| segment.write(span, &fields, checksum, parts));
+        let mut claim = self.claim(seat, draft.len, patience)?;
+        let fields = draft.fields(durable);
+        claim.fill(|segment, span| segment.write(span, &fields, draft.checksum, parts));
         let end = claim.end();
         let lsn = claim.publish();
         self.appended(end);
@@ -94,16 +119,33 @@ impl Shared {
         seat: &mut Seat<Segment>,
         tag: u8,
         payload: &[u8],
+        patience: Patience,
     ) -> Result<Lsn> {
         let len = self.admit(payload.len())?;
-        let draft = Draft {
-            len,
-            kind: FrameKind::Record,
-            tag,
-            count: 0,
-            checksum: Checksum::of(payload),
+        let draft = Draft::record(len, tag, Checksum::of(payload));
+        Ok(self.append_frame(seat, &draft, [payload], patience)?.start)
+    }
+
+    /// Appends a record that must not wait for space, into the reserve if need be.
+    pub(crate) fn append_critical(&self, seat: &mut Seat<Segment>, payload: &[u8]) -> Result<Lsn> {
+        let len = self.admit(payload.len())?;
+        let draft = Draft::record(len, 0, Checksum::of(payload));
+        let fields = draft.fields(self.gate.durable());
+        let fill = |segment: &Segment, span: &mut Span| {
+            segment.write(span, &fields, draft.checksum, [payload]);
         };
-        Ok(self.append_frame(seat, &draft, [payload])?.start)
+        let terms = self.terms(self.patience);
+        let written = self
+            .room
+            .append_critical(&self.core, seat, draft.grains(), &terms, fill);
+        let (range, by_way_of) = written.map_err(|error| self.explain(error))?;
+        self.appended(range.end);
+        if by_way_of == Purpose::Critical {
+            self.counters.critical_appends.add(1);
+            // The tail did not move, so whoever dozes on it is called in any case.
+            self.signals.sync.raise();
+        }
+        Ok(range.start)
     }
 
     pub(crate) fn append_parts(
@@ -119,16 +161,9 @@ impl Shared {
         let checksum = parts
             .iter()
             .fold(Checksum::EMPTY, |sum, part| sum.then(part));
-        let draft = Draft {
-            len,
-            kind: FrameKind::Record,
-            tag: 0,
-            count: 0,
-            checksum,
-        };
-        Ok(self
-            .append_frame(seat, &draft, parts.iter().map(|part| &**part))?
-            .start)
+        let draft = Draft::record(len, 0, checksum);
+        let parts = parts.iter().map(|part| &**part);
+        Ok(self.append_frame(seat, &draft, parts, self.patience)?.start)
     }
 
     pub(crate) fn append_records<R: AsRef<[u8]>>(
@@ -154,7 +189,7 @@ impl Shared {
             count: layout.count,
             checksum,
         };
-        self.append_frame(seat, &draft, parts())
+        self.append_frame(seat, &draft, parts(), self.patience)
     }
 
     /// Lends a seat for one append, with the segment that its last borrower wrote to.

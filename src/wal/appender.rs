@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::Seat;
+use crate::log::{Patience, Seat};
 use crate::lsn::Lsn;
 use crate::segment::Segment;
 
@@ -80,9 +80,26 @@ impl Appender {
     /// As [`Wal::append`].
     #[inline]
     pub fn append_tagged(&mut self, tag: u8, payload: &[u8]) -> Result<Lsn> {
-        self.wal
-            .shared()
-            .append_record(&mut self.seat, tag, payload)
+        let shared = self.wal.shared();
+        shared.append_record(&mut self.seat, tag, payload, shared.patience)
+    }
+
+    /// As [`Wal::try_append`].
+    ///
+    /// # Errors
+    /// As [`Wal::try_append`].
+    #[inline]
+    pub fn try_append(&mut self, payload: &[u8]) -> Result<Lsn> {
+        let shared = self.wal.shared();
+        shared.append_record(&mut self.seat, 0, payload, Patience::None)
+    }
+
+    /// As [`Wal::append_critical`].
+    ///
+    /// # Errors
+    /// As [`Wal::append_critical`].
+    pub fn append_critical(&mut self, payload: &[u8]) -> Result<Lsn> {
+        self.wal.shared().append_critical(&mut self.seat, payload)
     }
 
     /// As [`Wal::append_vectored`].

@@ -3,7 +3,7 @@
 //! | thread | does | sleeps on |
 //! |---|---|---|
 //! | `segwal-prepare` | makes segments ready, removes surplus files | `prepare` |
-//! | `segwal-sync` | syncs what nobody syncs, or when `sync_every` says so, `COOKIE` after a rotation, callbacks' wishes | `sync` |
+//! | `segwal-sync` | syncs what nobody syncs, or when `sync_every` says so, `COOKIE` after a rotation, callbacks' wishes; moves the head of an empty log | `sync` |
 //! | `segwal-prefault` | keeps writable pages ahead of the tail | `prefault`, with ticks while the tail moves |
 //!
 //! A thread that dies poisons the log. Without threads (`Staffing::Inline`) each request is served at once by the thread
@@ -20,6 +20,7 @@ use crate::sys::{Access, thread};
 use super::beat::Beat;
 use super::shared::Shared;
 use super::signals::{Pace, Request, Rest, Staffing};
+use super::space::SpacePressure;
 
 /// A thread's name, and what it does until the log ends.
 type Body = (&'static str, fn(&Shared));
@@ -49,6 +50,13 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
 }
 
 impl Shared {
+    /// Makes segments ready on the calling thread, until one can be rotated into or it is known that none can.
+    pub(crate) fn prepare_now(&self) {
+        self.grow();
+        while matches!(step_prepare(self), Step::Again) {}
+        self.note_short_at_open();
+    }
+
     /// Has something done: by the log's threads, or here and now if it has none.
     pub(crate) fn request(&self, request: Request) {
         if self.signals.staffing() == Staffing::Threads {
@@ -150,6 +158,8 @@ fn serve_inline(shared: &Shared, request: Request) {
         }
         Request::SyncCookie => sync_cookie(shared),
         Request::Wishes => _ = shared.grant_wishes(),
+        // A failure has ended the log.
+        Request::FollowHead => drop(shared.follow_head()),
     }
 }
 
@@ -191,7 +201,11 @@ fn prepare(shared: &Shared) {
             retry = FIRST_RETRY;
             Rest::Not
         }
-        Step::Wait if shared.shelf.pinned_count() > 0 => Rest::For(LAST_RETRY),
+        // Nobody says when a reader lets a segment go.
+        Step::Wait | Step::Retry if shared.shelf.pinned_count() > 0 => {
+            let is_urgent = shared.pressure.level() != SpacePressure::None;
+            Rest::For(if is_urgent { FIRST_RETRY } else { LAST_RETRY })
+        }
         Step::Wait => Rest::UntilRaised,
         Step::Retry => {
             let rest = Rest::For(retry);
@@ -223,6 +237,10 @@ fn sync(shared: &Shared) {
         }
         if asked.cookie() {
             sync_cookie(shared);
+        }
+        if asked.head() {
+            // As above.
+            drop(shared.follow_head());
         }
         if asked.wishes() || wishes == Wishes::Left {
             wishes = shared.grant_wishes();
@@ -275,7 +293,10 @@ fn tick(shared: &Shared, prefaulter: &mut Prefaulter) -> Tick {
         return Tick::Idle;
     };
     let error = match ticked {
-        Ok(tick) => return tick,
+        Ok(tick) => {
+            shared.look_ahead(tail);
+            return tick;
+        }
         Err(error) => error,
     };
     // Anything else, such as a want of memory, leaves the fault to the writer. And a segment that was discarded meanwhile

@@ -1,8 +1,8 @@
 //! The end of a log: closed in order, or dropped.
 //!
 //! # Protocol
-//! `close`: sync; end the log, so that every clone answers `Closed` and every sleeper wakes; stop the tail and wait for
-//! the writers that reserved before; join the threads; store the mark of a clean close and sync `COOKIE`; release the
+//! `close`: sync; end the log, so that every clone answers `Closed` and every sleeper wakes; wait for
+//! whoever rotates; stop the tail and wait for the writers that reserved before; join the threads; store the mark of a clean close and sync `COOKIE`; release the
 //! lock. The mark is stored only if nothing failed and nothing was appended after the sync, and it is void as soon as a
 //! later open writes its epoch frame at that end. While a writer hangs the lock stays, until the last clone is dropped:
 //! nobody may recover a log that somebody still writes to.
@@ -51,6 +51,8 @@ impl Wal {
             Err(error) if error.kind() != ErrorKind::TimedOut => Err(error.clone()),
             _ => shared.ending.close(),
         };
+        // A rotation would let writers in behind the tail that is stopped.
+        shared.room.quiesce();
         shared.core.stop();
         self.handle.stop();
         let idle = self.await_writers(deadline_ns);

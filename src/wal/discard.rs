@@ -3,7 +3,8 @@
 //! # Protocol
 //! Under the discard lock: make everything below the new head durable; store the head in `COOKIE`; if it crosses into
 //! another segment, sync `COOKIE`; move the head; take the segments below it out of the registry. Only then can their
-//! files be reused.
+//! files be reused. Each move is told to whoever waits for space, and to the preparer. A head at the end of a segment that
+//! was left is moved on by the background (`supply`).
 //!
 //! A hold that is registered under that lock is seen by every later move.
 //!
@@ -15,11 +16,12 @@
 use std::sync::atomic::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::FIRST_FRAME;
 use crate::lsn::Lsn;
 use crate::seeded::{self, Bug};
 
 use super::Wal;
-use super::shared::Shared;
+use super::shared::{OsHost, Shared};
 use super::signals::Request;
 
 impl Wal {
@@ -125,6 +127,38 @@ impl Shared {
     }
 
     fn move_head(&self, lsn: Lsn, crossing: Crossing) -> Result<()> {
+        self.place_head(lsn, crossing)?;
+        let head = self.head();
+        if self.registry.seal_of(head.segment()) == Some(head.offset()) {
+            self.request(Request::FollowHead);
+        }
+        Ok(())
+    }
+
+    /// Moves the head out of a segment that was left and holds no record any more, so that its file can be reused.
+    pub(crate) fn follow_head(&self) -> Result<()> {
+        let head = self.head();
+        if self.registry.seal_of(head.segment()) != Some(head.offset()) {
+            return Ok(());
+        }
+        let next = head.segment().checked_add(1);
+        let Some(first) = next.and_then(|id| Lsn::new(id, FIRST_FRAME)) else {
+            return Ok(());
+        };
+        // D1: which makes the first page of that segment durable.
+        self.make_durable(first, None)?;
+        self.place_head(first, Crossing::Enough)
+    }
+
+    fn place_head(&self, lsn: Lsn, crossing: Crossing) -> Result<()> {
+        self.store_head(lsn, crossing)?;
+        // A log without a record may rotate into the reserve, and its preparer may try again.
+        self.room.announce(&OsHost);
+        self.request(Request::Prepare);
+        Ok(())
+    }
+
+    fn store_head(&self, lsn: Lsn, crossing: Crossing) -> Result<()> {
         let _discarding = self.discarding.lock();
         self.check()?;
         let limit = self.holds.limit(lsn);
@@ -147,7 +181,6 @@ impl Shared {
         self.rewinds.prune(lsn);
         if crosses {
             self.shelf.retire_below(lsn.segment(), &self.registry);
-            self.request(Request::Prepare);
         }
         Ok(())
     }

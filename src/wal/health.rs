@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind};
 use crate::lsn::Lsn;
 
 use super::Wal;
+use super::space::SpacePressure;
 
 /// Whether the log does what it should, the worst first.
 #[derive(Clone, Debug)]
@@ -11,7 +12,8 @@ use super::Wal;
 pub enum Health {
     /// Appends and syncs go on.
     Ok,
-    /// No segment is ready, and the last attempt to make one failed for this reason. Appends may block or fail.
+    /// A segment could not be made ready, for this reason. [`space_pressure`](Wal::space_pressure) says whether appends go on
+    /// or block and fail.
     Pressure(Error),
     /// A writer has been holding the log up at this position: everything at or behind it cannot become durable.
     Stalled {
@@ -38,9 +40,10 @@ impl Wal {
                 Health::Poisoned(cause)
             };
         }
-        let shortage = shared.last_shortage.lock().clone();
-        if let Some(shortage) = shortage.filter(|_| shared.shelf.ready_count() == 0) {
-            return Health::Pressure(shortage);
+        if shared.pressure.level() != SpacePressure::None
+            && let Some(failure) = shared.pressure.failure()
+        {
+            return Health::Pressure(failure);
         }
         let end = shared.core.end();
         match shared

@@ -16,10 +16,15 @@ use crate::lsn::Lsn;
 use crate::sync::Mutex;
 use crate::sys::{futex, thread};
 
+use super::space::SpacePressure;
+
 /// Called once, with the result.
 pub(crate) type OnDurable = Box<dyn FnOnce(Result<()>) + Send>;
 /// Called for each failure in the background, and when the log is poisoned.
 pub(crate) type OnError = Arc<dyn Fn(&Error) + Send + Sync>;
+
+/// Called with each new level.
+pub(crate) type OnPressure = Arc<dyn Fn(SpacePressure) + Send + Sync>;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -28,6 +33,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Hooks {
     wishes: Mutex<Vec<(Lsn, OnDurable)>>,
     on_error: Mutex<Vec<OnError>>,
+    on_pressure: Mutex<Vec<OnPressure>>,
     reported: Mutex<bool>,
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -59,6 +65,17 @@ impl Hooks {
 
     pub(crate) fn add_on_error(&self, callback: OnError) {
         self.on_error.lock().push(callback);
+    }
+
+    pub(crate) fn add_on_pressure(&self, callback: OnPressure) {
+        self.on_pressure.lock().push(callback);
+    }
+
+    /// Has callbacks called with a new level.
+    pub(crate) fn tell_pressure(&self, pressure: SpacePressure) {
+        for callback in self.on_pressure.lock().iter().cloned() {
+            self.queue.push(Box::new(move || callback(pressure)));
+        }
     }
 
     /// The wishes that nobody has taken up.

@@ -11,7 +11,8 @@
 //! | `hold`, `holds` | what keeps the head back |
 //! | `truncate`, `rewinds` | taking back the end of the log, and what is void |
 //! | `close` | the orderly end |
-//! | `shared` | the state, and how the core's needs are met |
+//! | `shared`, `supply` | the state, and how the core's needs are met |
+//! | `pressure`, `space` | whether there is room for the segments to come |
 //! | `signals`, `background`, `beat`, `hooks` | threads, and how work reaches them |
 //! | `reader/` | the read-only opener, for other processes |
 
@@ -29,6 +30,7 @@ mod hooks;
 mod memory;
 mod open;
 mod opened;
+mod pressure;
 mod read;
 mod reader;
 mod record;
@@ -39,6 +41,8 @@ mod reservation;
 mod rewinds;
 mod shared;
 mod signals;
+mod space;
+mod supply;
 mod sync;
 mod truncate;
 
@@ -50,6 +54,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::Uuid;
+use crate::log::Patience;
 use crate::lsn::Lsn;
 use crate::options::WalOptions;
 use crate::segment::COOKIE;
@@ -67,6 +72,7 @@ pub use reader::{
 pub use record::Record;
 pub use recovery::{EndKind, Recovery};
 pub use reservation::Reservation;
+pub use space::{SpaceCause, SpacePressure};
 
 use shared::Shared;
 
@@ -160,7 +166,64 @@ impl Wal {
     /// As [`append`](Self::append).
     pub fn append_tagged(&self, tag: u8, payload: &[u8]) -> Result<Lsn> {
         let shared = self.shared();
-        shared.with_seat(|seat| shared.append_record(seat, tag, payload))
+        shared.with_seat(|seat| shared.append_record(seat, tag, payload, shared.patience))
+    }
+
+    /// As [`append`](Self::append), but never waits, whatever `on_full` says.
+    ///
+    /// # Errors
+    /// [`NoSpace`](crate::ErrorKind::NoSpace) if no segment is ready now, [`Backpressure`](crate::ErrorKind::Backpressure) if
+    /// too many wait for a sync: nothing was appended. Otherwise as [`append`](Self::append).
+    ///
+    /// ```
+    /// # fn main() -> segwal::Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("segwal-try-append-{}", std::process::id()));
+    /// use segwal::ErrorKind;
+    ///
+    /// let wal = segwal::Wal::open(&dir)?;
+    /// match wal.try_append(b"now or never") {
+    ///     Ok(lsn) => wal.sync_to(lsn)?,
+    ///     Err(error) if error.kind() == ErrorKind::NoSpace => println!("full: {error}"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # wal.close()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_append(&self, payload: &[u8]) -> Result<Lsn> {
+        let shared = self.shared();
+        shared.with_seat(|seat| shared.append_record(seat, 0, payload, Patience::None))
+    }
+
+    /// Appends a record that leads to space being freed, such as the end of a checkpoint: on a full disk it goes to the reserve.
+    ///
+    /// It never waits for space. If no other segment is ready it is written into the
+    /// [`reserve_segments`](crate::WalOptions::reserve_segments), which ordinary appends never use, and those wait or fail
+    /// from then on until the reserve is whole again. Several such records fit one after the other; how many, the size and the
+    /// number of the reserved segments say. Records are in the order of their positions as always, and are synced and read
+    /// as any other.
+    ///
+    /// # Errors
+    /// [`NoSpace`](crate::ErrorKind::NoSpace) if the reserve is used up too. Otherwise as [`append`](Self::append): it waits for
+    /// a sync, as `on_full` says, if too many segments wait for one.
+    ///
+    /// ```
+    /// # fn main() -> segwal::Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("segwal-critical-{}", std::process::id()));
+    /// let wal = segwal::Wal::open(&dir)?;
+    /// let checkpoint = wal.append(b"the state is in the other file")?;
+    /// let end = wal.append_critical(b"end of the checkpoint")?;
+    /// wal.sync_to(end)?;
+    /// wal.discard_before(checkpoint)?;
+    /// # wal.close()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn append_critical(&self, payload: &[u8]) -> Result<Lsn> {
+        let shared = self.shared();
+        shared.with_seat(|seat| shared.append_critical(seat, payload))
     }
 
     /// Appends one record, given in parts.
@@ -254,13 +317,15 @@ impl Wal {
     /// What the log has done since it was opened.
     pub fn stats(&self) -> Stats {
         let shared = self.shared();
+        let mut stats = shared.counters.snapshot();
+        shared.pressure.add_running(&mut stats);
         Stats {
             commits: shared.gate.answered(),
             retained_segments: shared.registry.count() as u64,
             ready_segments: shared.shelf.ready_count() as u64,
             recyclable_segments: shared.shelf.reusable_count() as u64,
             pinned_segments: shared.shelf.pinned_count() as u64,
-            ..shared.counters.snapshot()
+            ..stats
         }
     }
 

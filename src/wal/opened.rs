@@ -1,7 +1,7 @@
 //! [`Opened`]: what a new log and one that was there have in common, and how it is set going.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::Result;
 use crate::format::{FIRST_FRAME, Manifest};
@@ -16,6 +16,7 @@ use crate::sys::{Lock, fork};
 use super::close::Closing;
 use super::holds::Holds;
 use super::hooks::Hooks;
+use super::pressure::Pressure;
 use super::recover::Room as Remaining;
 use super::recovery::Recovery;
 use super::rewinds::Rewinds;
@@ -59,6 +60,7 @@ impl Opened {
             staffing,
             lock,
         } = basis;
+        let room = self.room;
         let longest = record_capacity(manifest.segment_size);
         let shared = Arc::new(Shared {
             number: next_number(),
@@ -86,7 +88,8 @@ impl Opened {
             recovery: self.recovery,
             faced: (0..SLOT_COUNT).map(|_| CachePadded::default()).collect(),
             reservations: AtomicUsize::new(0),
-            last_shortage: Mutex::new(None),
+            pressure: Pressure::new(),
+            has_grown: AtomicBool::new(false),
             generation: fork::generation(),
         });
         let handle = Handle {
@@ -97,6 +100,10 @@ impl Opened {
         let wal = Wal {
             handle: Arc::new(handle),
         };
+        if room == Remaining::Sealed {
+            // The next append needs a segment: open returns when there is one, or known to be none.
+            shared.prepare_now();
+        }
         background::start(&shared)?;
         shared.request(Request::Prepare);
         Ok(wal)

@@ -89,7 +89,7 @@ impl<'a> Reservation<'a> {
             durable: shared.gate.durable(),
         };
         let permit = Permit::take(shared)?;
-        let mut claim = shared.claim(seat, len)?;
+        let mut claim = shared.claim(seat, len, shared.patience)?;
         claim.fill(Segment::clear_payload);
         Ok(Self {
             claim,

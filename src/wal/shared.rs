@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::atomic::AtomicCell;
@@ -10,13 +10,12 @@ use crossbeam_utils::atomic::AtomicCell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{FIRST_FRAME, Manifest};
 use crate::log::{
-    Core, Doze, Ending, Gate, Host, Patience, Room, Shortage, Sleepers, Supply, Terms, Waited,
-    Wish, Work,
+    Core, Doze, Ending, Gate, Host, Patience, Room, Sleepers, Terms, Waited, Wish, Work,
 };
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::WalOptions;
 use crate::seeded::{self, Bug};
-use crate::segment::{CookieFile, Directory, Flush, Preparation, Registry, Segment, Shelf};
+use crate::segment::{CookieFile, Directory, Flush, Registry, Segment, Shelf};
 use crate::stats::Counters;
 use crate::sync::{AtomicU32, CachePadded, Mutex};
 use crate::sys::thread::{rest_ns, spin, yield_now};
@@ -24,6 +23,7 @@ use crate::sys::{clock, fork, futex};
 
 use super::holds::Holds;
 use super::hooks::Hooks;
+use super::pressure::Pressure;
 use super::recovery::Recovery;
 use super::rewinds::Rewinds;
 use super::signals::{Request, Signals};
@@ -64,7 +64,9 @@ pub(crate) struct Shared {
     /// The segment that the last borrower of each slot wrote to, so that an append looks up none.
     pub(crate) faced: Box<[CachePadded<Faced>]>,
     pub(crate) reservations: std::sync::atomic::AtomicUsize,
-    pub(crate) last_shortage: Mutex<Option<Error>>,
+    pub(crate) pressure: Pressure,
+    /// Whether as many segments are kept ready as the options say.
+    pub(crate) has_grown: AtomicBool,
     /// The process that opened the log, as `fork` counts them.
     pub(crate) generation: u32,
 }
@@ -132,12 +134,12 @@ impl Shared {
         Lsn::from_word(self.head.load(Ordering::Acquire)).unwrap_or(Lsn::MAX)
     }
 
-    pub(crate) fn terms(&self) -> Terms<'_, Segment> {
+    pub(crate) fn terms(&self, patience: Patience) -> Terms<'_, Segment> {
         Terms {
             host: &OsHost,
             supply: self,
             ending: &self.ending,
-            patience: self.patience,
+            patience,
         }
     }
 
@@ -192,51 +194,6 @@ impl Shared {
         self.room.announce(&OsHost);
         self.signals.rouse();
         self.hooks.rouse(self.ending.cause(), self.gate.durable());
-    }
-
-    /// One step of the preparer. `Err` if it must not be tried again.
-    pub(crate) fn prepare(&self) -> Result<Preparation> {
-        let target = if self.counters.rotations.value() == 0 {
-            1
-        } else {
-            self.options.preallocate_segments
-        };
-        let result = self.shelf.prepare(target, &self.registry, &self.counters);
-        match &result {
-            Ok(Preparation::Made) => {
-                *self.last_shortage.lock() = None;
-                self.room.announce(&OsHost);
-            }
-            Ok(Preparation::AtLimit) => self.note_shortage("the log has reached max_wal_bytes"),
-            Ok(Preparation::Exhausted) => self.note_shortage("every segment id has been used"),
-            Ok(Preparation::Enough) => {}
-            Err(error) => {
-                if error.kind() == ErrorKind::NoSpace {
-                    self.counters.failed_preparations.add(1);
-                    *self.last_shortage.lock() = Some(error.clone());
-                }
-            }
-        }
-        result
-    }
-
-    fn note_shortage(&self, why: &'static str) {
-        *self.last_shortage.lock() =
-            Some(Error::new(ErrorKind::NoSpace, why).at_path(self.directory.path()));
-    }
-
-    /// Adds what is known of its cause to an error of a reservation.
-    #[cold]
-    pub(crate) fn explain(&self, error: Error) -> Error {
-        if error.kind() != ErrorKind::NoSpace {
-            return error;
-        }
-        let cause = self.last_shortage.lock().clone();
-        let error = error.at_path(self.directory.path());
-        match cause {
-            Some(cause) => error.caused_by(cause),
-            None => error,
-        }
     }
 
     /// Syncs one range of one segment.
@@ -311,61 +268,6 @@ impl Work for Shared {
             self.request(Request::SyncCookie);
         }
         self.signals.moved();
-    }
-}
-
-impl Supply<Segment> for Shared {
-    fn is_ready(&self) -> bool {
-        if self.shelf.ready_count() == 0 {
-            // Without threads this makes one ready, here and now.
-            self.request(Request::Prepare);
-        }
-        self.shelf.ready_count() > 0
-    }
-
-    fn activate(&self, sealed: Lsn) -> Result<Option<Arc<Segment>>> {
-        let previous = self.registry.warm(sealed.segment()).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the active segment is not registered")
-                .at_segment(sealed.segment())
-        })?;
-        let Some(segment) =
-            self.shelf
-                .activate(sealed, &previous, self.gate.durable(), self.rewinds.last())?
-        else {
-            return Ok(None);
-        };
-        self.registry.insert(&segment);
-        self.counters.rotations.add(1);
-        self.request(Request::Prepare);
-        if self.unsynced(segment.id()) >= self.options.max_unsynced_segments.div_ceil(2) {
-            self.request(Request::Sync);
-        }
-        self.signals.moved();
-        Ok(Some(segment))
-    }
-
-    fn may_activate(&self, id: u32) -> bool {
-        self.unsynced(id) < self.options.max_unsynced_segments
-    }
-
-    fn short_of(&self, shortage: Shortage) {
-        match shortage {
-            Shortage::NoSegment => {
-                self.counters.ready_misses.add(1);
-                self.request(Request::Prepare);
-            }
-            Shortage::Unsynced => {
-                self.counters.backpressure.add(1);
-                self.request(Request::Sync);
-            }
-        }
-    }
-}
-
-impl Shared {
-    /// How many segments would be unsynced if `id` were the active one, itself left out.
-    fn unsynced(&self, id: u32) -> u32 {
-        id.saturating_sub(self.gate.durable().segment())
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Request {
     SyncCookie,
     /// Make durable what callbacks wait for.
     Wishes,
+    /// Move the head out of a segment that holds no record any more.
+    FollowHead,
 }
 
 /// Who works.
@@ -111,6 +113,7 @@ pub(crate) struct Asked(u32);
 const SYNC: u32 = 1;
 const COOKIE: u32 = 2;
 const WISHES: u32 = 4;
+const HEAD: u32 = 8;
 
 impl Asked {
     pub(crate) fn is_nothing(self) -> bool {
@@ -127,6 +130,10 @@ impl Asked {
 
     pub(crate) fn wishes(self) -> bool {
         self.0 & WISHES != 0
+    }
+
+    pub(crate) fn head(self) -> bool {
+        self.0 & HEAD != 0
     }
 }
 
@@ -166,6 +173,7 @@ impl Signals {
             Request::Sync => SYNC,
             Request::SyncCookie => COOKIE,
             Request::Wishes => WISHES,
+            Request::FollowHead => HEAD,
         };
         // Release: pairs with the swap in `take_asked`.
         self.asked.fetch_or(bit, Ordering::Release);

@@ -98,7 +98,7 @@ impl Shared {
         };
         let checksum = Checksum::of(&payload);
         let grains = u32::try_from(frame_size(fields.len) / GRAIN).unwrap_or(u32::MAX);
-        let terms = self.terms();
+        let terms = self.terms(self.patience);
         self.with_seat(|seat| {
             self.room
                 .reserve_before_rotation(&self.core, seat, grains, &terms, |mut claim| {

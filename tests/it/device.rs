@@ -204,6 +204,7 @@ fn segments_that_were_evicted_and_read_by_another_program_cost_no_more() {
         let mut options = options();
         options
             .segment_size(LARGE)
+            .reserve_segments(0)
             .preallocate_segments(READY as usize);
         options.open(&log).unwrap()
     };

@@ -7,6 +7,7 @@
 //! | `sync` | durable bounds, group commit, callbacks, health |
 //! | `beat` | syncs that nobody asks for |
 //! | `rotate` | small segments, reuse, space pressure, pinned records |
+//! | `space`, `critical` | full disks, simulated and real: the levels, the reserve, critical records |
 //! | `reopen` | what opening again finds; who may open |
 //! | `bad` | damaged, foreign and newer files: refusals typed, placed, and changing nothing |
 //! | `company` | what others put in the place of files: links, pipes, devices, files of another log |
@@ -40,9 +41,11 @@ mod append;
 mod bad;
 mod beat;
 mod company;
+mod critical;
 mod device;
 mod follow;
 mod fork;
+mod full;
 mod hold;
 mod kill;
 mod life;
@@ -57,5 +60,6 @@ mod reserve;
 mod rotate;
 mod scene;
 mod scrub;
+mod space;
 mod sync;
 mod user;

@@ -48,12 +48,17 @@ fn options_out_of_range_name_the_field_and_make_nothing() {
             _ = options.preallocate_segments(count);
         });
     }
+    for count in [9, usize::MAX] {
+        refuse("reserve_segments", &|options| {
+            _ = options.reserve_segments(count);
+        });
+    }
     for count in [0, 1, 65, u32::MAX] {
         refuse("max_unsynced_segments", &|options| {
             _ = options.max_unsynced_segments(count);
         });
     }
-    for bytes in [0, 8192, 7 * 8192 - 1] {
+    for bytes in [0, 8192, 8 * 8192 - 1] {
         refuse("max_wal_bytes", &|options| {
             _ = options.max_wal_bytes(Some(bytes));
         });
@@ -69,7 +74,7 @@ fn options_out_of_range_name_the_field_and_make_nothing() {
     let mut options = small();
     options
         .user_header(&[7; 4096])
-        .max_wal_bytes(Some(7 * 8192))
+        .max_wal_bytes(Some(8 * 8192))
         .max_record_len(4072)
         .on_full(OnFull::Fail);
     let wal = options.open(dir.join("log")).unwrap();

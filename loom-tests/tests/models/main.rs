@@ -8,6 +8,7 @@
 mod abort;
 mod commit;
 mod doze;
+mod emergency;
 mod ending;
 mod frontier;
 mod gate;

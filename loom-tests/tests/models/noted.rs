@@ -6,7 +6,7 @@ use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom_tests::{Cells, FOREVER, Model, Plan, Reached, Take, World, spawn};
 use segwal::internals::twin::Twin;
-use segwal::internals::{Patience, Seat, Shortage, Supply, Terms};
+use segwal::internals::{Patience, Purpose, Seat, Shortage, Supply, Terms};
 use segwal::{Lsn, Result};
 
 /// A log whose activations say what was noted last.
@@ -19,8 +19,12 @@ struct Noting {
 }
 
 impl Supply<Cells> for Noting {
-    fn is_ready(&self) -> bool {
-        self.world.shelf.is_ready()
+    fn is_ready(&self, purpose: Purpose) -> bool {
+        self.world.shelf.is_ready(purpose)
+    }
+
+    fn is_reserve_whole(&self) -> bool {
+        self.world.shelf.is_reserve_whole()
     }
 
     fn activate(&self, sealed: Lsn) -> Result<Option<loom::sync::Arc<Cells>>> {
@@ -36,6 +40,14 @@ impl Supply<Cells> for Noting {
 
     fn short_of(&self, shortage: Shortage) {
         self.world.shelf.short_of(shortage);
+    }
+
+    fn waited(&self, shortage: Shortage, for_ns: u64) {
+        self.world.shelf.waited(shortage, for_ns);
+    }
+
+    fn moved_on(&self, sealed: Lsn) {
+        self.world.shelf.moved_on(sealed);
     }
 }
 
