@@ -69,9 +69,10 @@ pub use crate::{
     stats::Stats,
     sys::sigbus::report_sigbus,
     wal::{
-        Appender, EndKind, Follower, Health, Hold, HoldInfo, OwnedRecord, ReaderRecords, Record,
-        Records, Recovery, Reservation, SegmentInfo, SegmentState, SpaceCause, SpacePressure,
-        StoredHold, Verdict, VerdictKind, Wal, WalReader,
+        Appender, CopyReport, EndKind, Follower, Health, Hold, HoldInfo, Identity, Inspection,
+        OnDamage, OwnedRecord, Positions, Progress, ReaderRecords, Record, Records, Recovery,
+        Repair, Repaired, Reservation, SegmentContents, SegmentInfo, SegmentState, SpaceCause,
+        SpacePressure, StoredHold, Verdict, VerdictKind, Wal, WalReader,
     },
 };
 

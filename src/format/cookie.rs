@@ -166,6 +166,27 @@ pub(crate) fn decode_slot(
 }
 
 impl Cookie {
+    /// The whole file with these statements, each in its slot.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; at(COOKIE_SIZE)];
+        let slots = [
+            (SlotKind::Durable, self.durable),
+            (SlotKind::Head, self.head),
+            (SlotKind::Clean, self.clean),
+        ];
+        for (kind, slot) in slots {
+            if let Some(slot) = slot {
+                put(
+                    &mut bytes,
+                    at(slot_offset(kind, slot.generation)),
+                    slot.encode(kind),
+                );
+            }
+        }
+        bytes
+    }
+
     /// What the whole file says about the log `uuid`. Invalid slots say nothing.
     pub(crate) fn decode(bytes: &[u8], uuid: &Uuid) -> Self {
         let head = SlotKind::Head.newest(bytes, uuid);

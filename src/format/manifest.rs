@@ -136,6 +136,11 @@ impl Manifest {
     }
 }
 
+/// The version that the bytes of a manifest state, valid or not.
+pub(crate) fn version(bytes: &[u8]) -> Option<u32> {
+    part_at(bytes, 0).map(|part| u32_at(part, 8))
+}
+
 fn checksum(part: &Part, user_header: &[u8]) -> Checksum {
     Checksum::of(&part[..CHECKSUM_AT]).then(user_header)
 }

@@ -171,6 +171,8 @@ impl Scanner {
 pub(crate) struct Evidence {
     /// The valid frames.
     pub(crate) frames: u64,
+    /// The records in them, each of a batch counted.
+    pub(crate) records: u64,
     /// Where the first of them begins.
     pub(crate) first: Option<Lsn>,
     /// Where the last of them ends.
@@ -193,6 +195,11 @@ impl Evidence {
 
     fn note(&mut self, frame: &ValidFrame) {
         self.frames += 1;
+        self.records += match frame.header.kind {
+            FrameKind::Record => 1,
+            FrameKind::Batch => u64::from(frame.header.count),
+            FrameKind::Aborted | FrameKind::Epoch | FrameKind::Rewind => 0,
+        };
         self.first = self.first.or(Some(frame.header.lsn));
         self.last_end = Some(frame.end());
         self.durable = self.durable.max(frame.durable());
@@ -213,6 +220,7 @@ pub(crate) fn evidence_after<S: Source>(
 ) -> io::Result<Evidence> {
     let mut evidence = Evidence {
         frames: 0,
+        records: 0,
         first: None,
         last_end: None,
         durable: None,

@@ -22,6 +22,14 @@ impl Directory {
         Self { disk, path }
     }
 
+    /// Another directory on the same disk.
+    pub(crate) fn beside(&self, path: PathBuf) -> Self {
+        Self {
+            disk: Arc::clone(&self.disk),
+            path,
+        }
+    }
+
     pub(crate) fn disk(&self) -> &dyn Disk {
         &*self.disk
     }
@@ -78,6 +86,23 @@ impl Directory {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Removes every file in the directory.
+    pub(crate) fn remove_files(&self) -> Result<()> {
+        for name in self.list()? {
+            let path = self.path.join(name);
+            let removed = self.disk.remove(&path);
+            removed.map_err(|error| Error::io("cannot remove a file", &path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the directory with every file in it.
+    pub(crate) fn remove_all(&self) -> Result<()> {
+        self.remove_files()?;
+        let removed = self.disk.remove_dir(&self.path);
+        removed.map_err(|error| Error::io("cannot remove a directory", &self.path, error))
     }
 
     /// Removes the file `name` and gives its blocks back, although an idle appender may still have it mapped.

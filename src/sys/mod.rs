@@ -137,11 +137,18 @@ pub trait Disk: Debug + Send + Sync {
     /// that neither a symbolic link nor a hard link, pipe or device can stand in for a part of the log.
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Gives the file `from` the name `to`, replacing what had it.
+    /// Gives the file `from` the name `to`, replacing what had it. A directory replaces no file, and no directory that is
+    /// not empty.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes the name `path` of a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes the empty directory `dir`.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty`.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// The file system on which `dir` lies.
     fn file_system(&self, dir: &Path) -> io::Result<FileSystem>;

@@ -14,6 +14,7 @@
 //! | `shared`, `supply` | the state, and how the core's needs are met |
 //! | `pressure`, `space` | whether there is room for the segments to come |
 //! | `signals`, `background`, `beat`, `hooks` | threads, and how work reaches them |
+//! | `repair/` | what makes a damaged log open again |
 //! | `reader/` | the read-only opener, for other processes |
 
 mod append;
@@ -31,12 +32,14 @@ mod memory;
 mod open;
 mod opened;
 mod pressure;
+mod progress;
 mod read;
 mod reader;
 mod record;
 mod recover;
 mod recovery;
 mod reopen;
+mod repair;
 mod reservation;
 mod rewinds;
 mod shared;
@@ -64,13 +67,15 @@ pub use appender::Appender;
 pub use health::Health;
 pub use hold::Hold;
 pub use holds::{HoldInfo, StoredHold};
+pub use progress::Progress;
 pub use read::Records;
 pub use reader::{
-    Follower, OwnedRecord, ReaderRecords, SegmentInfo, SegmentState, Verdict, VerdictKind,
-    WalReader,
+    CopyReport, Follower, Identity, Inspection, OnDamage, OwnedRecord, Positions, ReaderRecords,
+    SegmentContents, SegmentInfo, SegmentState, Verdict, VerdictKind, WalReader,
 };
 pub use record::Record;
 pub use recovery::{EndKind, Recovery};
+pub use repair::{Repair, Repaired};
 pub use reservation::Reservation;
 pub use space::{SpaceCause, SpacePressure};
 

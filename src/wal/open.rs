@@ -176,7 +176,7 @@ fn check_file_system(directory: &Directory, options: &WalOptions) -> Result<()> 
     Err(Error::new(ErrorKind::UnsupportedFilesystem, what).at_path(path))
 }
 
-fn take_lock(directory: &Directory) -> Result<Box<dyn Lock>> {
+pub(super) fn take_lock(directory: &Directory) -> Result<Box<dyn Lock>> {
     let path = directory.file(LOCK);
     directory
         .disk()

@@ -14,6 +14,7 @@ mod holds;
 mod life;
 mod model;
 mod regressions;
+mod repair;
 mod workload;
 
 use std::sync::atomic::{AtomicU64, Ordering};

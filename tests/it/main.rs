@@ -13,6 +13,9 @@
 //! | `company` | what others put in the place of files: links, pipes, devices, files of another log |
 //! | `user` | owners, modes, standard streams, a read-only file system, a file cut under a mapping |
 //! | `misuse` | options and positions that are refused |
+//! | `copy` | backups of live, dead and damaged logs
+//! | `repair` | what is kept, and what is lost, of damaged logs
+//! | `inspection` | what is shown of a log in any state
 //! | `readonly` | a reader beside a writer; verification |
 //! | `hold` | what keeps the head back, in this process and after it |
 //! | `follow` | a reader that waits for what another process appends |
@@ -41,12 +44,14 @@ mod append;
 mod bad;
 mod beat;
 mod company;
+mod copy;
 mod critical;
 mod device;
 mod follow;
 mod fork;
 mod full;
 mod hold;
+mod inspection;
 mod kill;
 mod life;
 mod live;
@@ -56,6 +61,7 @@ mod misuse;
 mod readonly;
 
 mod reopen;
+mod repair;
 mod reserve;
 mod rotate;
 mod scene;

@@ -5,9 +5,11 @@
 
 mod acks;
 
+use std::fs;
 use std::io;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -122,6 +124,9 @@ struct Summary {
 }
 
 pub(crate) fn run(options: &Options) -> Outcome<Status> {
+    if let Some(input) = &options.input {
+        refuse_own(&options.dir, input)?;
+    }
     let input = Input::open(options.input.as_deref())?;
     let mut settings = WalOptions::new();
     if let Some(bytes) = options.segment_size {
@@ -145,6 +150,29 @@ pub(crate) fn run(options: &Options) -> Outcome<Status> {
     }
     report(options, &summary)?;
     Ok(Status::Fine)
+}
+
+/// A file of the log as its own input would never end.
+fn refuse_own(dir: &Path, input: &Path) -> Outcome<()> {
+    let parent = match input.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let place = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    // Through a link, too, the file itself lies in a directory.
+    let real = fs::canonicalize(input).ok();
+    let real = real.as_deref().and_then(Path::parent);
+    let own = place(dir);
+    if own.is_some() && (place(parent) == own || real.and_then(place) == own) {
+        return Err(Failure::usage(format!(
+            "{} lies within the log that it would be appended to",
+            input.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Appends from all threads; the first failure stops them all.

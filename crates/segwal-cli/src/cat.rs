@@ -4,10 +4,10 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 use segwal::{Lsn, OwnedRecord, Wal};
-use serde::Serialize;
 
 use crate::outcome::{Failure, Outcome, Status};
 use crate::output::{self, Form, FormOptions};
+use crate::payload::{Data, Line};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,25 +29,6 @@ pub(crate) struct Options {
     from: Option<Lsn>,
     #[command(flatten)]
     form: FormOptions,
-}
-
-/// One record, as JSON says it.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    lsn: String,
-    index: u16,
-    tag: u8,
-    len: usize,
-    durable: bool,
-    #[serde(flatten)]
-    payload: Payload<'a>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Payload<'a> {
-    Text(&'a str),
-    Hex(String),
 }
 
 /// How a payload becomes a line.
@@ -88,38 +69,9 @@ pub(crate) fn run(options: &Options) -> Outcome<Status> {
 fn print(out: &mut impl Write, style: Style, record: &OwnedRecord) -> Outcome<()> {
     let payload = record.payload();
     match style {
-        Style::Json => return output::json_line(out, &line(record)),
+        Style::Json => return output::json_line(out, &Line::of(record, Data::Shown)),
         Style::Escaped => writeln!(out, "{}", output::escaped(payload)),
         Style::Raw => out.write_all(payload).and_then(|()| out.write_all(b"\n")),
     }
     .map_err(Failure::output)
-}
-
-fn line(record: &OwnedRecord) -> Line<'_> {
-    Line {
-        lsn: record.lsn().to_string(),
-        index: record.index(),
-        tag: record.tag(),
-        len: record.payload().len(),
-        durable: record.is_known_durable(),
-        payload: Payload::of(record.payload()),
-    }
-}
-
-impl<'a> Payload<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        str::from_utf8(bytes).map_or_else(|_| Self::Hex(output::hex(bytes)), Self::Text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_names_the_form_of_the_payload() {
-        let json = |bytes| serde_json::to_string(&Payload::of(bytes)).unwrap();
-        assert_eq!(json(b"a\"b\n"), r#"{"text":"a\"b\n"}"#);
-        assert_eq!(json(b"\xff\0"), r#"{"hex":"ff00"}"#);
-    }
 }

@@ -9,13 +9,20 @@
 )]
 
 mod append;
+mod bench;
 mod cat;
+mod completions;
+mod copy;
 mod demo;
 mod input;
+mod inspect;
 mod outcome;
 mod output;
+mod payload;
 mod quantity;
+mod repair;
 mod stats;
+mod tail;
 mod verify;
 
 use std::io::{self, Write};
@@ -34,6 +41,7 @@ Examples:
   printf 'one\\ntwo\\n' | segwal append ./log     append two records
   segwal cat ./log                              read them
   segwal verify ./log && echo clean             check every byte of them
+  segwal inspect ./log                          see the map of the log, and what to run next
 
 `segwal help VERB` has more.";
 
@@ -49,9 +57,15 @@ struct Arguments {
 enum Verb {
     Append(append::Options),
     Cat(cat::Options),
+    Tail(tail::Options),
+    Inspect(inspect::Options),
     Stats(stats::Options),
     Verify(verify::Options),
+    Copy(copy::Options),
+    Repair(repair::Options),
+    Bench(bench::Options),
     Demo(demo::Options),
+    Completions(completions::Options),
     #[command(hide = true)]
     DemoChild(demo::ChildOptions),
 }
@@ -71,8 +85,14 @@ fn run(verb: &Verb) -> Outcome<Status> {
     match verb {
         Verb::Append(options) => append::run(options),
         Verb::Cat(options) => cat::run(options),
+        Verb::Tail(options) => tail::run(options),
+        Verb::Inspect(options) => inspect::run(options),
         Verb::Stats(options) => stats::run(options),
         Verb::Verify(options) => verify::run(options),
+        Verb::Copy(options) => copy::run(options),
+        Verb::Repair(options) => repair::run(options),
+        Verb::Bench(options) => bench::run(options),
+        Verb::Completions(options) => completions::run(options),
         Verb::Demo(options) => demo::run(options),
         Verb::DemoChild(options) => demo::run_child(options),
     }
@@ -95,6 +115,7 @@ fn report(failure: &Failure) -> Status {
         Failure::ReaderGone => Status::Fine,
         Failure::Failed { status, message } => {
             // Nobody is left to tell if standard error is closed; the status still tells it.
+            let message = output::message(message);
             drop(writeln!(io::stderr(), "segwal: {message}"));
             *status
         }

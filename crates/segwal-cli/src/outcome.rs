@@ -1,5 +1,6 @@
 //! [`Status`] and [`Failure`]: how a verb ends, and what the process exits with.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -93,6 +94,15 @@ impl Failure {
             Self::ReaderGone => Self::ReaderGone,
             Self::Failed { status, message } => Self::new(status, format!("{context}: {message}")),
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReaderGone => "nobody reads standard output",
+            Self::Failed { message, .. } => message,
+        })
     }
 }
 

@@ -53,6 +53,15 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
+/// As [`time`], with nanoseconds below ten microseconds.
+pub(crate) fn fine_time(elapsed: Duration) -> String {
+    if elapsed < Duration::from_micros(10) {
+        format!("{} ns", elapsed.as_nanos())
+    } else {
+        time(elapsed)
+    }
+}
+
 /// `count` for each second of `time`.
 pub(crate) fn rate(count: u64, time: Duration) -> f64 {
     lossy(count) / time.as_secs_f64().max(1e-9)

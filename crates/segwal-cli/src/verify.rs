@@ -124,7 +124,7 @@ fn judgement(kind: VerdictKind) -> (Status, &'static str, &'static str) {
         VerdictKind::Corrupt => (
             Status::Corrupt,
             "corrupt",
-            "do not change the directory; keep a copy of it, and restore from a backup",
+            "do not change the directory; restore from a backup, or see what `segwal repair` would keep",
         ),
         _ => (
             Status::Unreadable,

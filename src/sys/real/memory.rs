@@ -91,6 +91,10 @@ impl Disk for MemoryDisk {
         removed.map(drop).ok_or_else(|| ErrorKind::NotFound.into())
     }
 
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
     fn file_system(&self, _: &Path) -> io::Result<FileSystem> {
         Ok(FileSystem::Tmpfs)
     }

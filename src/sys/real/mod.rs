@@ -101,6 +101,10 @@ impl Disk for RealDisk {
         fs::remove_file(path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
+    }
+
     fn file_system(&self, dir: &Path) -> io::Result<FileSystem> {
         Ok(match magic(dir)? {
             0xEF53 => FileSystem::Ext,

@@ -85,17 +85,22 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut machine = self.begin(Op::Rename)?;
-        machine.tree.find_file(from)?;
         let (dir, from) = machine.tree.place(from)?;
         let (to_dir, to) = machine.tree.place(to)?;
+        let found = machine.tree.find(dir, from);
+        if found == Found::Nothing {
+            return Err(ErrorKind::NotFound.into());
+        }
         if dir != to_dir {
             return Err(io::Error::new(
                 ErrorKind::CrossesDevices,
                 "the simulated disk renames within a directory",
             ));
         }
-        if let Found::Dir(_) = machine.tree.find(dir, to) {
-            return Err(ErrorKind::IsADirectory.into());
+        match (found, machine.tree.find(dir, to)) {
+            (_, Found::Dir(_)) => return Err(ErrorKind::IsADirectory.into()),
+            (Found::Dir(_), Found::File(_)) => return Err(ErrorKind::NotADirectory.into()),
+            _ => {}
         }
         machine.tree.names_mut(dir).rename(from, to);
         Ok(())
@@ -106,6 +111,17 @@ impl Disk for SimDisk {
         machine.tree.find_file(path)?;
         let (dir, name) = machine.tree.place(path)?;
         machine.tree.names_mut(dir).unlink(name);
+        Ok(())
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut machine = self.begin(Op::Remove)?;
+        let node = machine.tree.dir(dir)?;
+        if !machine.tree.list(node).is_empty() {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
+        }
+        let (parent, name) = machine.tree.place(dir)?;
+        machine.tree.names_mut(parent).unlink(name);
         Ok(())
     }
 

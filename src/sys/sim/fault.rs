@@ -20,7 +20,7 @@ pub enum Op {
     Open,
     /// `Disk::rename`.
     Rename,
-    /// `Disk::remove`.
+    /// `Disk::remove` and `Disk::remove_dir`.
     Remove,
     /// `Disk::file_system`.
     FileSystem,

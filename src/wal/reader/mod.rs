@@ -5,34 +5,39 @@
 //! genuine, because its checksum covers its position and the salt of its segment's life.
 
 mod ahead;
+mod contents;
+mod copy;
 mod course;
 mod follow;
+mod inspection;
 mod live;
 mod record;
 mod records;
+mod segments;
 mod stretch;
 mod verify;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::verdict::{CookieState, Findings, SOUND, judge};
-use crate::format::{ActivationFault, Cookie, Manifest, Uuid};
+use crate::format::{Cookie, Manifest, Uuid};
 use crate::lsn::Lsn;
 use crate::segment::{COOKIE, Directory};
 use crate::sys::{Disk, RealDisk};
 
 use super::holds::StoredHold;
-use super::recover::{
-    Found, Header, Survey, manifest_missing, read_cookie, read_headers, read_manifest,
-};
+use super::recover::{Found, Survey, manifest_missing, read_cookie, read_headers, read_manifest};
 
+pub use contents::SegmentContents;
+pub use copy::{CopyReport, OnDamage};
 pub use follow::Follower;
+pub use inspection::{Identity, Inspection, Positions};
 pub use record::OwnedRecord;
 pub use records::ReaderRecords;
+pub use segments::{SegmentInfo, SegmentState};
 pub use verify::{Verdict, VerdictKind};
 
 /// A log open for reading. See [`Wal::open_read_only`](crate::Wal::open_read_only).
@@ -167,31 +172,6 @@ impl WalReader {
             }
         }
     }
-
-    /// Every file with the name of a segment, by id.
-    ///
-    /// # Errors
-    /// [`Io`](ErrorKind::Io) if a file cannot be read; [`Incompatible`](ErrorKind::Incompatible) for one of a newer version.
-    pub fn segments(&self) -> Result<Vec<SegmentInfo>> {
-        let head = self.head()?.segment();
-        let files = self.files()?;
-        let seal_of = |id: u32| Some(files.get(&id.checked_add(1)?)?.activation()?.previous?.seal);
-        let info = |(&id, found): (&u32, &Found)| {
-            let seal = found
-                .activation()
-                .and_then(|_| seal_of(id))
-                .filter(|_| id >= head);
-            let bytes = found.len;
-            SegmentInfo {
-                id,
-                path: self.directory.segment(id),
-                bytes,
-                state: state_of(id, head, found, seal),
-                seal,
-            }
-        };
-        Ok(files.iter().map(info).collect())
-    }
 }
 
 #[cold]
@@ -205,79 +185,4 @@ fn no_log(dir: &Path) -> Error {
     Error::new(ErrorKind::NotFound, "there is no log")
         .at_path(dir)
         .advise("name the directory of a log")
-}
-
-fn state_of(id: u32, head: u32, found: &Found, seal: Option<u64>) -> SegmentState {
-    match &found.header {
-        _ if id < head => SegmentState::Dead,
-        Header::Ours(Ok(_)) if seal.is_some() => SegmentState::Sealed,
-        Header::Ours(Ok(_)) => SegmentState::Active,
-        Header::Ours(Err(ActivationFault::Absent)) => SegmentState::Ready,
-        _ => SegmentState::Damaged,
-    }
-}
-
-/// What one segment's file is.
-#[derive(Clone, Debug)]
-pub struct SegmentInfo {
-    id: u32,
-    path: PathBuf,
-    bytes: u64,
-    state: SegmentState,
-    seal: Option<u64>,
-}
-
-impl SegmentInfo {
-    /// The id.
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The length of the file, in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Where it is in its life.
-    pub fn state(&self) -> SegmentState {
-        self.state
-    }
-
-    /// Where its frames end, in bytes, if the next segment says so.
-    pub fn seal(&self) -> Option<u64> {
-        self.seal
-    }
-}
-
-/// Where a segment's file is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SegmentState {
-    /// Its records are discarded; the file waits for reuse.
-    Dead,
-    /// It holds records, and the next segment goes on where it ends.
-    Sealed,
-    /// It holds records, and is the last one.
-    Active,
-    /// It was made ready and never used.
-    Ready,
-    /// Its header is not valid under this name.
-    Damaged,
-}
-
-impl fmt::Display for SegmentState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Dead => "dead",
-            Self::Sealed => "sealed",
-            Self::Active => "active",
-            Self::Ready => "ready",
-            Self::Damaged => "damaged",
-        })
-    }
 }

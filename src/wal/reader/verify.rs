@@ -153,12 +153,17 @@ impl WalReader {
     /// Beside a writer the end moves while it is looked at; a judgement against the log counts only if a second look comes
     /// to the same one at the same place. If none does, the log [is being written](VerdictKind::BeingWritten).
     pub fn verify(&self) -> Verdict {
-        let mut before = self.look();
+        self.judge(Depth::Full)
+    }
+
+    /// As [`verify`](Self::verify), to this depth.
+    pub(super) fn judge(&self, depth: Depth) -> Verdict {
+        let mut before = self.look(depth);
         for _ in 0..LOOKS {
             if before.kind == VerdictKind::Clean {
                 return before;
             }
-            let again = self.look();
+            let again = self.look(depth);
             if again.place() == before.place() {
                 return again;
             }
@@ -169,8 +174,8 @@ impl WalReader {
         before
     }
 
-    fn look(&self) -> Verdict {
-        match self.inspect() {
+    fn look(&self, depth: Depth) -> Verdict {
+        match self.inspect(depth) {
             Ok(chain) => match self.problem_of_holds() {
                 None => Verdict::accepted(&chain),
                 Some(problem) => Verdict::held_up(&chain, problem),
@@ -187,7 +192,7 @@ impl WalReader {
         }
     }
 
-    fn inspect(&self) -> Result<ChainFound, Refusal> {
+    fn inspect(&self, depth: Depth) -> Result<ChainFound, Refusal> {
         let cookie = self.cookie()?;
         let files = self.files()?;
         let walk = Walk {
@@ -195,6 +200,6 @@ impl WalReader {
             segments: &files,
             size: self.manifest.segment_size,
         };
-        follow(walk, cookie.as_ref(), Depth::Full)
+        follow(walk, cookie.as_ref(), depth)
     }
 }

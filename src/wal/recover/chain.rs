@@ -18,6 +18,8 @@
 //! * F2. A segment that was activated by an abandoned future is not linked: its link names a salt that was in force before
 //!   the epoch frame which every open writes.
 
+mod prefix;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -39,6 +41,8 @@ use crate::sys::Access;
 use super::survey::{Found, Header};
 use super::trail::{Broken, Pages, Trail, broken};
 use crate::wal::rewinds::VoidRanges;
+
+pub(crate) use prefix::{Prefix, prefix};
 
 /// The log as its files show it.
 #[derive(Debug)]

@@ -10,13 +10,16 @@
 //! * V4. Nothing is reused or removed before `COOKIE`, as it was read and as it is now, was stored again and synced.
 
 mod chain;
+mod identity;
 mod settle;
 mod survey;
 mod trail;
 
-pub(crate) use chain::{ChainFound, Depth, Refusal, Walk, follow};
+pub(crate) use chain::{ChainFound, Depth, Prefix, Refusal, Walk, follow, prefix};
+pub(crate) use identity::identity_of_segments;
 pub(crate) use settle::{Room, Trust, settle};
 pub(crate) use survey::{
     Found, Header, Survey, header_of, manifest_missing, read_cookie, read_headers, read_manifest,
+    read_whole,
 };
 pub(crate) use trail::{Broken, Pages, Trail, broken};
