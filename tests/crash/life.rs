@@ -146,7 +146,11 @@ impl Life {
             _ => {}
         }
         self.arm();
-        let result = self.apply(step);
+        let result = match self.apply(step) {
+            // Nothing was appended, and nothing but an append needs a free block.
+            Err(Trouble::Call(error)) if self.may_refuse(step, error.kind()) => Ok(()),
+            result => result,
+        };
         if let Some(wal) = &self.wal {
             self.model.note_durable(wal.durable());
         }
@@ -163,6 +167,16 @@ impl Life {
             Err(Trouble::Call(error)) => Err(format!("a call failed: {error}")),
             Err(Trouble::Broken(what)) => Err(what),
         }
+    }
+
+    fn may_refuse(&self, step: &Step, kind: ErrorKind) -> bool {
+        self.model.is_full && step.appends() && kind == ErrorKind::NoSpace
+    }
+
+    /// Whether blocks are free from now on.
+    fn set_free(&mut self, is_free: bool) {
+        self.model.is_full = !is_free;
+        self.disk.set_free_bytes((!is_free).then_some(0));
     }
 
     fn evict(&self) -> Result<(), Trouble> {
@@ -185,6 +199,11 @@ impl Life {
     fn apply(&mut self, step: &Step) -> Result<(), Trouble> {
         match step {
             Step::Append { len, tag } => self.append(*len, *tag),
+            Step::Critical { len } => self.append_critical(*len),
+            Step::FillDisk | Step::FreeDisk => {
+                self.set_free(*step == Step::FreeDisk);
+                Ok(())
+            }
             Step::AppendLongest => {
                 let len = self.wal()?.max_record_len();
                 self.append(as_len(u64::from(len)), 0)
@@ -213,6 +232,17 @@ impl Life {
             lsn,
             index: 0,
             tag,
+            payload,
+        })?)
+    }
+
+    fn append_critical(&mut self, len: usize) -> Result<(), Trouble> {
+        let payload = self.model.draw(len);
+        let lsn = self.wal()?.append_critical(&payload)?;
+        Ok(self.model.append(Entry {
+            lsn,
+            index: 0,
+            tag: 0,
             payload,
         })?)
     }
@@ -305,7 +335,8 @@ impl Life {
         if lsn.segment() > before.segment() {
             self.model.settle_head();
         }
-        if wal.head() != lsn || wal.durable() < lsn {
+        let head = wal.head();
+        if head < lsn || !self.model.may_be_head(head) || wal.durable() < head {
             return Err(format!(
                 "discard_before({lsn}) left head {} and durable {}",
                 wal.head(),

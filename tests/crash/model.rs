@@ -66,6 +66,8 @@ pub(crate) struct Model {
     pub(crate) durable: Lsn,
     /// The head that is durable, and those that were asked for since.
     pub(crate) heads: Vec<Lsn>,
+    /// No block is free: appends may be refused.
+    pub(crate) is_full: bool,
     /// What the last recovery lost.
     pub(crate) lost: Vec<Entry>,
     serial: u64,
@@ -81,6 +83,7 @@ impl Model {
             published: first,
             durable: first,
             heads: vec![first],
+            is_full: false,
             lost: Vec::new(),
             serial: 0,
         }
@@ -212,10 +215,23 @@ impl Model {
         Ok(())
     }
 
+    /// Whether the head may stand there: where it was asked to, or, with nothing between, at the beginning of the next
+    /// segment, to which a log without a record has moved.
+    pub(crate) fn may_be_head(&self, head: Lsn) -> bool {
+        let follows = |asked: &Lsn| {
+            let is_next = asked.segment() + 1 == head.segment() && head.offset() == 4096;
+            let between = |lsn: Lsn| (*asked..head).contains(&lsn);
+            is_next
+                && !self.entries.iter().any(|entry| between(entry.lsn))
+                && !self.rewinds.iter().any(|rewind| between(rewind.at))
+        };
+        self.heads.contains(&head) || self.heads.iter().any(follows)
+    }
+
     /// Where what was attempted was cut, if `got` may follow `head`. The log ends at or behind the cut, and at or before
     /// `end`: an opening that was interrupted may have put its epoch frame where something was lost.
     fn check(&self, head: Lsn, got: &[Entry], expect: Expect, end: Lsn) -> Result<Lsn, String> {
-        if !self.heads.contains(&head) {
+        if !self.may_be_head(head) {
             return Err(format!(
                 "the head is {head}, it may be one of {:?}",
                 self.heads

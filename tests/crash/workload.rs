@@ -9,6 +9,13 @@ pub(crate) enum Step {
         len: usize,
         tag: u8,
     },
+    /// A record that must not wait for space.
+    Critical {
+        len: usize,
+    },
+    /// From now on no block is free, or many are.
+    FillDisk,
+    FreeDisk,
     /// The longest record that the log takes.
     AppendLongest,
     /// So long that this many bytes of the segment are left, if that is a record at all.
@@ -37,6 +44,24 @@ pub(crate) enum Step {
     Drop,
     Kill,
     PowerCut(u64),
+}
+
+impl Step {
+    /// Whether it may be refused on a full disk.
+    pub(crate) fn appends(&self) -> bool {
+        matches!(
+            self,
+            Self::Append { .. }
+                | Self::Critical { .. }
+                | Self::AppendLongest
+                | Self::AppendLeaving(_)
+                | Self::Batch(_)
+                | Self::Publish { .. }
+                | Self::Abandon { .. }
+                | Self::TruncateAfter(_)
+                | Self::TruncateAll
+        )
+    }
 }
 
 /// How long and how large workloads are.
@@ -78,10 +103,15 @@ impl Workload {
 pub(crate) fn step(rng: &mut Rng, scale: Scale) -> Step {
     let tag = u8::try_from(rng.below(4)).expect("small");
     match rng.below(100) {
-        0..28 => Step::Append {
+        0..22 => Step::Append {
             len: len(rng, scale),
             tag,
         },
+        22..25 => Step::Critical {
+            len: len(rng, scale),
+        },
+        25..27 => Step::FillDisk,
+        27 => Step::FreeDisk,
         28..32 => Step::TruncateAfter(rng.index(6)),
         32 => Step::TruncateAll,
         33 => Step::Reset,
