@@ -4,7 +4,7 @@
 //! Under the discard lock: make everything below the new head durable; store the head in `COOKIE`; if it crosses into
 //! another segment, sync `COOKIE`; move the head; take the segments below it out of the registry. Only then can their
 //! files be reused. Each move is told to whoever waits for space, and to the preparer. A head at the end of a segment that
-//! was left is moved on by the background (`supply`).
+//! was left is moved on by the background.
 //!
 //! A hold that is registered under that lock is seen by every later move.
 //!

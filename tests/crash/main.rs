@@ -10,6 +10,7 @@
 )]
 
 mod explore;
+mod full;
 mod holds;
 mod life;
 mod model;
