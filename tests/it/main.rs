@@ -9,6 +9,7 @@
 //! | `rotate` | small segments, reuse, space pressure, pinned records |
 //! | `space`, `critical` | full disks, simulated and real: the levels, the reserve, critical records |
 //! | `reopen` | what opening again finds; who may open |
+//! | `rewind` | truncation and reset: what is void, for whom, and after what |
 //! | `bad` | damaged, foreign and newer files: refusals typed, placed, and changing nothing |
 //! | `company` | what others put in the place of files: links, pipes, devices, files of another log |
 //! | `user` | owners, modes, standard streams, a read-only file system, a file cut under a mapping |
@@ -63,6 +64,7 @@ mod readonly;
 mod reopen;
 mod repair;
 mod reserve;
+mod rewind;
 mod rotate;
 mod scene;
 mod scrub;
