@@ -50,6 +50,16 @@ pub(crate) enum Bug {
     NotStoredAgain,
     /// A reused segment is renamed before its new header is durable.
     RenameBeforeHeader,
+    /// A new segment does not say where the last rewind before it stands.
+    RewindNotLinked,
+    /// Opening knows the rewinds that it scans and no others.
+    RewindsNotFollowed,
+    /// A truncation takes effect when the log is opened again.
+    VoidNotNoted,
+    /// A read-only opener gives out what is void.
+    VoidGivenOut,
+    /// A discard at a void position does not wait for the truncation.
+    DiscardBeforeRewind,
 }
 
 #[cfg(not(segwal_seeded))]

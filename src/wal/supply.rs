@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::FIRST_FRAME;
 use crate::log::{Purpose, Shortage, Supply};
 use crate::lsn::Lsn;
+use crate::seeded::{self, Bug};
 use crate::segment::{Preparation, Segment};
 
 use super::pressure::{Audience, not_begun};
@@ -154,6 +155,13 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn last_rewind(&self) -> Option<Lsn> {
+        let last = self.rewinds.last();
+        last.filter(|_| !seeded::is(Bug::RewindNotLinked))
+    }
+}
+
 impl Supply<Segment> for Shared {
     fn is_ready(&self, purpose: Purpose) -> bool {
         let is_ready = || match purpose {
@@ -181,7 +189,7 @@ impl Supply<Segment> for Shared {
             Error::new(ErrorKind::Internal, "the active segment is not registered")
                 .at_segment(sealed.segment())
         })?;
-        let (durable, last_rewind) = (self.gate.durable(), self.rewinds.last());
+        let (durable, last_rewind) = (self.gate.durable(), self.last_rewind());
         let Some(segment) = self
             .shelf
             .activate(sealed, &previous, durable, last_rewind)?

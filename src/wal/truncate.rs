@@ -6,6 +6,7 @@
 use crate::error::Result;
 use crate::format::{Checksum, FrameKind, Rewind, frame_size};
 use crate::lsn::{GRAIN, Lsn};
+use crate::seeded::{self, Bug};
 use crate::segment::FrameFields;
 
 use super::Wal;
@@ -103,7 +104,12 @@ impl Shared {
             self.room
                 .reserve_before_rotation(&self.core, seat, grains, &terms, |mut claim| {
                     claim.fill(|segment, span| segment.write(span, &fields, checksum, [payload]));
-                    self.rewinds.note(from, claim.lsn());
+                    let noted = if seeded::is(Bug::VoidNotNoted) {
+                        claim.lsn()
+                    } else {
+                        from
+                    };
+                    self.rewinds.note(noted, claim.lsn());
                     claim.publish()
                 })
         })

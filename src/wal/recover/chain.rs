@@ -358,6 +358,9 @@ impl Walk<'_> {
     fn walk_back(&self, head: Lsn, trail: &mut Trail) -> Result<()> {
         let links = |id| Ok(self.activation(id).copied().zip(self.end_of(id)));
         let mut pages = Pages::new(self.directory, self.size);
+        if seeded::is(Bug::RewindsNotFollowed) {
+            return Ok(());
+        }
         trail.walk_back(head, &mut pages, links, |at| broken(self.directory, at))?;
         trail.voids.prune(head);
         Ok(())
