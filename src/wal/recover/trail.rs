@@ -76,6 +76,7 @@ impl Trail {
         mut links: impl FnMut(u32) -> Result<Option<(Activation, PreviousEnd)>>,
         broken: impl Fn(Lsn) -> Error,
     ) -> Result<()> {
+        let mut found = Vec::new();
         let mut next = self.before;
         let mut link: Option<(u32, Activation, PreviousEnd)> = None;
         while let Some(at) = next.filter(|at| *at >= head) {
@@ -90,8 +91,13 @@ impl Trail {
             let rewind = pages
                 .rewind(at, &activation, &end)?
                 .ok_or_else(|| broken(at))?;
-            self.voids.add(rewind.from..at);
+            found.push(rewind.from..at);
             next = rewind.previous;
+        }
+        // Ascending, so that each is added at the end.
+        let scanned = std::mem::take(&mut self.voids);
+        for range in found.iter().rev().chain(scanned.as_slice()) {
+            self.voids.add(range.clone());
         }
         Ok(())
     }
