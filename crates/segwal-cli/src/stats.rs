@@ -37,7 +37,7 @@ pub(crate) struct Options {
 /// What a log holds, as JSON says it.
 #[derive(Debug, Serialize)]
 struct Report {
-    path: PathBuf,
+    path: String,
     uuid: String,
     segment_size: u64,
     head: String,
@@ -79,7 +79,7 @@ fn gather(reader: &WalReader, verdict: &Verdict) -> Outcome<Report> {
     }
     let failed = |error| Failure::io("cannot list", reader.path(), &error);
     Ok(Report {
-        path: reader.path().to_owned(),
+        path: output::path(reader.path()),
         uuid: reader.uuid().to_string(),
         segment_size: reader.segment_size(),
         head: reader.head()?.to_string(),
@@ -121,7 +121,7 @@ impl fmt::Display for Report {
             .collect();
         let end = self.end.as_deref().unwrap_or("unknown");
         let rows = [
-            ("log", self.path.display().to_string()),
+            ("log", self.path.clone()),
             ("uuid", self.uuid.clone()),
             ("segment size", quantity::bytes(self.segment_size)),
             ("head", self.head.clone()),

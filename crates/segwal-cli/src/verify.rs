@@ -52,7 +52,7 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Problem {
     message: String,
-    path: Option<PathBuf>,
+    path: Option<String>,
     segment: Option<u32>,
     offset: Option<u64>,
     lsn: Option<String>,
@@ -139,7 +139,7 @@ impl Problem {
         let place = error.place();
         Self {
             message: error.to_string(),
-            path: place.path.clone(),
+            path: place.path.as_deref().map(output::path),
             segment: place.segment,
             offset: place.offset,
             lsn: place.lsn.map(|lsn| lsn.to_string()),
@@ -149,11 +149,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "problem:  {}", self.message)?;
+        writeln!(f, "problem:  {}", output::message(&self.message))?;
         let Some(path) = &self.path else {
             return Ok(());
         };
-        write!(f, "where:    {}", path.display())?;
+        write!(f, "where:    {path}")?;
         if let Some(offset) = self.offset {
             write!(f, ", offset {offset}")?;
         }

@@ -60,9 +60,17 @@ pub(super) struct Cut {
     pub(super) removed: Vec<u32>,
 }
 
+/// What follows from a lost `COOKIE`.
+const REBUILT: &str =
+    "where the log begins follows from its segments, and records that were discarded may be back";
+
 /// There must be something of a log before a lock is taken, for taking it makes a file.
 pub(super) fn check_there(directory: &Directory) -> Result<()> {
-    let none = || Error::new(ErrorKind::NotFound, "there is no log").at_path(directory.path());
+    let none = || {
+        Error::new(ErrorKind::NotFound, "there is no log")
+            .at_path(directory.path())
+            .advise("name the directory of a log")
+    };
     match Survey::of(directory) {
         Ok(survey) if survey.is_blank() => Err(none()),
         Ok(_) => Ok(()),
@@ -184,7 +192,7 @@ fn read_cookie(
 ) -> Result<(Cookie, Part)> {
     let nothing = Cookie::default();
     if !survey.has_cookie {
-        faults.push("row E: COOKIE is missing".to_owned());
+        faults.push(format!("row E: COOKIE is missing; {REBUILT}"));
         return Ok((nothing, Part::Missing));
     }
     let path = directory.file(COOKIE);
@@ -199,9 +207,9 @@ fn read_cookie(
         return Ok((cookie, Part::Valid));
     }
     faults.push(if len < size {
-        format!("row F: COOKIE has {len} bytes instead of {size}")
+        format!("row F: COOKIE has {len} bytes instead of {size}; {REBUILT}")
     } else {
-        "row F: COOKIE has no valid head".to_owned()
+        format!("row F: COOKIE has no valid head; {REBUILT}")
     });
     Ok((cookie, Part::Damaged))
 }
