@@ -8,7 +8,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use segwal::fault::SimDisk;
-use segwal::{ErrorKind, Lsn, OnFull, Result, VerdictKind, Wal, WalOptions, WalReader};
+use segwal::{
+    ErrorKind, Lsn, OnDamage, OnFull, Repair, Result, VerdictKind, Wal, WalOptions, WalReader,
+};
 use testkit::{Rng, TempDir, seed};
 
 use crate::bad::refused_unchanged;
@@ -222,6 +224,37 @@ fn a_damaged_rewind_frame_is_corruption_for_everybody() {
         flip_bit(&path, rewind.offset() + 25);
     }
     assert_eq!(positions(&small().open(dir.path()).unwrap()).len(), 22);
+}
+
+/// What is copied or repaired keeps its truncations, as far as it is kept.
+#[test]
+fn copies_and_repairs_keep_truncations() {
+    let dir = TempDir::in_memory();
+    let path = dir.join("log");
+    let wal = small().open(&path).unwrap();
+    let mut kept = append(&wal, 0..12, 900);
+    wal.truncate_after(kept[2]).unwrap();
+    kept.truncate(3);
+    kept.extend(append(&wal, 0..10, 900));
+    let rewind = wal.truncate_after(kept[5]).unwrap();
+    kept.truncate(6);
+    kept.extend(append(&wal, 0..10, 900));
+    drop(wal);
+    let copy = dir.join("copy");
+    let reader = Wal::open_read_only(&path).unwrap();
+    reader.copy_to(&copy, OnDamage::Refuse, |_| ()).unwrap();
+    assert_eq!(positions_beside(&copy), kept);
+    assert_eq!(positions(&small().open(&copy).unwrap()), kept);
+    drop(small().open(&path).unwrap());
+    flip_bit(&segment_path(&path, rewind.segment()), rewind.offset() + 25);
+    refused(small().open(&path), ErrorKind::Corrupt);
+    let repaired = Repair::plan(&path).unwrap().apply(|_| ()).unwrap();
+    assert!(repaired.kept().is_dir());
+    let wal = small().open(&path).unwrap();
+    // The end is the damage: the first truncation holds, the second one and what followed it are lost.
+    let left = positions(&wal);
+    assert_eq!(left[..6], kept[..6]);
+    assert_eq!((left.len(), wal.recovery().voids().len()), (13, 1));
 }
 
 /// An entry of a replicated log: its index and its term.
