@@ -3,7 +3,7 @@
 //! # Protocol
 //! 1. Note what `COOKIE` calls durable, and only then read bytes: whatever it calls durable can be read by then.
 //! 2. Look ahead ([`Ahead`]): where the log ends now, and what is void. The course goes so far and no further.
-//! 3. Frame by frame, each checked under the salt of its segment's life, which [`LiveSource`] holds.
+//! 3. Frame by frame, each checked under the salt of its segment's life, which `live::LiveSource` holds.
 //! 4. Where no valid frame stands, look at the next segment; it follows if its activation was linked to this very place.
 //! 5. If it does not follow: look at the head. A segment is used again only after the head beyond it was stored in `COOKIE`,
 //!    so whoever missed a frame because of that finds it out here, *after* missing it. Otherwise this is the end, unless it
