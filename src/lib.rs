@@ -72,7 +72,8 @@ pub use crate::{
         Appender, CopyReport, EndKind, Follower, Health, Hold, HoldInfo, Identity, Inspection,
         OnDamage, OwnedRecord, Positions, Progress, ReaderRecords, Record, Records, Recovery,
         Repair, Repaired, Reservation, SegmentContents, SegmentInfo, SegmentState, SpaceCause,
-        SpacePressure, StoredHold, Verdict, VerdictKind, Wal, WalReader,
+        SpacePressure, StoredHold, Tail, TailWaker, Verdict, VerdictKind, Visibility, Wal,
+        WalReader,
     },
 };
 

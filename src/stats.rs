@@ -43,6 +43,8 @@ macro_rules! counters {
             pub recyclable_segments: u64,
             /// Segments that are discarded and kept only by readers.
             pub pinned_segments: u64,
+            /// Tails that wait: threads, and tasks that are to be woken.
+            pub waiting_tails: u64,
         }
 
         impl Counters {
@@ -72,6 +74,8 @@ counters! {
     refilled_bytes,
     /// Files removed because they were not needed.
     removed_segments,
+    /// Looks at what is published, for tails that wait for it.
+    tail_ticks,
     /// Times an append found no segment ready.
     ready_misses,
     /// Times an append found too many segments unsynced.

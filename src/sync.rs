@@ -147,6 +147,14 @@ pub mod twin {
         WordAfterLook,
         /// A waiter for a segment reads the word after it looked whether the log has ended.
         WordAfterEnding,
+        /// A watch is looked at before its word is marked.
+        WatchLookFirst,
+        /// An announcement looks at the word by a load, not by an exchange.
+        WatchGlance,
+        /// An announcement takes the mark off, and wakes without counting the word up.
+        WatchWakeWithoutChange,
+        /// The ticker is rung for without changing its word.
+        BellWithoutChange,
         /// A new ready segment wakes without changing the word.
         ReadyWithoutChange,
         /// Leadership is handed over without changing the word of the next round.

@@ -41,8 +41,16 @@ struct Sleeper {
 
 type Sleeping<'a> = MutexGuard<'a, Vec<Sleeper>>;
 
+impl Default for ModelHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ModelHost {
-    pub(crate) fn new() -> Self {
+    /// Nobody sleeps, at time zero.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             sleepers: Mutex::new(Vec::new()),
             now_ns: AtomicU64::new(0),

@@ -86,6 +86,12 @@ impl Published {
     pub fn bound(self) -> Lsn {
         self.0
     }
+
+    /// The same for what lies below `bound`, if that is lower.
+    #[must_use]
+    pub fn up_to(self, bound: Lsn) -> Self {
+        Self(self.0.min(bound))
+    }
 }
 
 /// The state that writers and the leader share.
@@ -274,6 +280,13 @@ impl<S: Body> Core<S> {
     /// The published bound, as a witness for reading below it.
     pub fn witness(&self) -> Published {
         Published(self.published())
+    }
+
+    /// The greatest published bound that anybody has observed so far. It looks at no writer's slot, and may lag behind.
+    pub fn observed(&self) -> Published {
+        // Acquire: pairs with `published`, and so with all that its caller saw.
+        let bound = self.published.load(Ordering::Acquire);
+        Published(Lsn::from_word(bound).unwrap_or(Lsn::at(1, self.shape.first)))
     }
 
     /// The end of everything reserved so far: the tail, or the seal of a full segment, or the emergency position.

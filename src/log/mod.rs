@@ -27,6 +27,7 @@
 //! | `critical`, `emergency` | records that must not wait for space, and where they go |
 //! | `gate`, `gather` | group commit |
 //! | `doze` | a thread that sleeps as long as nobody appends |
+//! | `watch` | waiting for a bound to advance: tails |
 //! | `pin` | what keeps a segment from being reused |
 //! | `ending` | poison and close |
 //! | `host` | waiting and time, as a trait |
@@ -53,6 +54,7 @@ mod room;
 mod seat;
 mod slots;
 mod tail;
+mod watch;
 mod window;
 
 pub use self::claim::Claim;
@@ -66,4 +68,5 @@ pub use self::pin::{Pin, PinGuard};
 pub use self::room::{Patience, Purpose, Room, Shortage, Supply, Terms};
 pub use self::seat::{Body, Seat, Span};
 pub use self::slots::{Slots, Tenure};
+pub use self::watch::{Audience, Ticket, Vigil, Watch};
 pub use self::window::Window;

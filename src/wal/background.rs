@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `segwal-prepare` | makes segments ready, removes surplus files | `prepare` |
 //! | `segwal-sync` | syncs what nobody syncs, or when `sync_every` says so, `COOKIE` after a rotation, callbacks' wishes; moves the head of an empty log | `sync` |
+//! | `segwal-tails` | looks at what is published while a tail waits; started with the first | in `tail/watches.rs` |
 //! | `segwal-prefault` | keeps writable pages ahead of the tail | `prefault`, with ticks while the tail moves |
 //!
 //! A thread that dies poisons the log. Without threads (`Staffing::Inline`) each request is served at once by the thread
@@ -35,17 +36,19 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Result<()> {
         ("segwal-sync", sync),
         ("segwal-prefault", prefault),
     ];
-    for (name, body) in bodies {
-        let mine = Arc::clone(shared);
-        let handle = thread::spawn_background(name, move || guarded(&mine, name, body));
-        shared.signals.add_thread(handle.map_err(|error| {
-            Error::new(
-                ErrorKind::OutOfResources,
-                "cannot start a thread of the log",
-            )
-            .caused_by(error)
-        })?);
-    }
+    let start = |(name, body)| start_one(shared, name, body);
+    bodies.into_iter().try_for_each(start)
+}
+
+/// Starts one thread, which does `body` until the log ends.
+pub(crate) fn start_one(shared: &Arc<Shared>, name: &'static str, body: fn(&Shared)) -> Result<()> {
+    let mine = Arc::clone(shared);
+    let handle = thread::spawn_background(name, move || guarded(&mine, name, body));
+    let handle = handle.map_err(|error| {
+        let what = "cannot start a thread of the log";
+        Error::new(ErrorKind::OutOfResources, what).caused_by(error)
+    })?;
+    shared.signals.add_thread(handle);
     Ok(())
 }
 

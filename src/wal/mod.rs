@@ -6,7 +6,8 @@
 //! | `memory` | a log without a directory |
 //! | `append`, `appender`, `reservation` | reserve, fill, publish |
 //! | `sync` | group commit, callbacks |
-//! | `read`, `record` | `get`, `records` |
+//! | `read`, `cursor`, `frame`, `record` | `get`, `records` |
+//! | `tail/` | reading on as records come, in this process |
 //! | `discard` | the head, and what becomes reusable |
 //! | `hold`, `holds` | what keeps the head back |
 //! | `truncate`, `rewinds` | taking back the end of the log, and what is void |
@@ -23,7 +24,9 @@ mod background;
 mod beat;
 mod close;
 mod create;
+mod cursor;
 mod discard;
+mod frame;
 mod health;
 mod hold;
 mod holds;
@@ -47,6 +50,7 @@ mod signals;
 mod space;
 mod supply;
 mod sync;
+mod tail;
 mod truncate;
 
 use std::fmt;
@@ -78,6 +82,7 @@ pub use recovery::{EndKind, Recovery};
 pub use repair::{Repair, Repaired};
 pub use reservation::Reservation;
 pub use space::{SpaceCause, SpacePressure};
+pub use tail::{Tail, TailWaker, Visibility};
 
 use shared::Shared;
 
@@ -330,6 +335,7 @@ impl Wal {
             ready_segments: shared.shelf.ready_count() as u64,
             recyclable_segments: shared.shelf.reusable_count() as u64,
             pinned_segments: shared.shelf.pinned_count() as u64,
+            waiting_tails: shared.watches.waiting(),
             ..stats
         }
     }

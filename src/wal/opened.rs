@@ -22,6 +22,7 @@ use super::recovery::Recovery;
 use super::rewinds::Rewinds;
 use super::shared::{SLOT_COUNT, Shared};
 use super::signals::{Request, Signals, Staffing};
+use super::tail::Watches;
 use super::{Handle, Wal, background};
 
 /// A log about to run.
@@ -84,6 +85,7 @@ impl Opened {
             discarding: Mutex::new(()),
             counters,
             hooks: Hooks::default(),
+            watches: Watches::new(),
             signals: Signals::new(staffing),
             recovery: self.recovery,
             faced: (0..SLOT_COUNT).map(|_| CachePadded::default()).collect(),

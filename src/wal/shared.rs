@@ -27,6 +27,7 @@ use super::pressure::Pressure;
 use super::recovery::Recovery;
 use super::rewinds::Rewinds;
 use super::signals::{Request, Signals};
+use super::tail::Watches;
 
 /// Slots of one log: as many threads can append at the same moment.
 pub(crate) const SLOT_COUNT: usize = 128;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) hooks: Hooks,
     pub(crate) signals: Signals,
+    pub(crate) watches: Watches,
     pub(crate) recovery: Recovery,
     /// The segment that the last borrower of each slot wrote to, so that an append looks up none.
     pub(crate) faced: Box<[CachePadded<Faced>]>,
@@ -192,6 +194,7 @@ impl Shared {
     pub(crate) fn rouse(&self) {
         self.gate.rouse(&OsHost);
         self.room.announce(&OsHost);
+        self.tell_tails_of_end();
         self.signals.rouse();
         self.hooks.rouse(self.ending.cause(), self.gate.durable());
     }
@@ -268,6 +271,7 @@ impl Work for Shared {
             self.request(Request::SyncCookie);
         }
         self.signals.moved();
+        self.tell_tails_of_sync();
     }
 }
 

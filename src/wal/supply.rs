@@ -204,6 +204,7 @@ impl Supply<Segment> for Shared {
             self.request(Request::Sync);
         }
         self.signals.moved();
+        self.tell_tails_of_rotation();
         Ok(Some(segment))
     }
 

@@ -34,7 +34,7 @@ fn a_follower_gives_each_record_once_through_rotation_batches_and_another_open()
             assert_eq!(record.lsn() == batch.start, in_batch);
         }
         assert!(follower.next_timeout(NOW).unwrap().is_none());
-        assert_eq!(follower.position(), batch.end);
+        assert_eq!(follower.next_lsn(), batch.end);
         // Every third round ends with the log open, the others with an end of one kind or the other.
         match round % 3 {
             0 => wal = Some(open),
@@ -42,7 +42,7 @@ fn a_follower_gives_each_record_once_through_rotation_batches_and_another_open()
             _ => drop(open),
         }
     }
-    assert!(follower.position().segment() > 20);
+    assert!(follower.next_lsn().segment() > 20);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_follower_goes_on_where_another_one_stopped() {
         let mut follower = reader.follow(position).unwrap();
         let record = follower.next_timeout(NOW).unwrap().unwrap();
         assert_eq!(names(record.payload()), (0, sequence));
-        position = follower.position();
+        position = follower.next_lsn();
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::io::{Read, pipe};
 
-use segwal::ErrorKind;
+use segwal::{ErrorKind, Visibility};
 use testkit::TempDir;
 
-use crate::scene::small;
+use crate::scene::{LIMIT, small};
 
 /// The parent closes and opens again while the child, which inherited every descriptor, is alive.
 #[test]
@@ -13,6 +13,7 @@ fn a_forked_child_is_refused_and_does_not_keep_the_lock() {
     let dir = TempDir::in_memory();
     let wal = small().open(dir.path()).unwrap();
     let lsn = wal.append(b"of the parent").unwrap();
+    let mut tail = wal.tail(lsn, Visibility::Published).unwrap();
     let (mut wait, release) = pipe().unwrap();
     // SAFETY: the child calls into the log, reads a pipe and leaves by `_exit`; it takes no lock that the parent holds.
     let child = unsafe { libc::fork() };
@@ -22,8 +23,9 @@ fn a_forked_child_is_refused_and_does_not_keep_the_lock() {
         let refused = |kind: Option<ErrorKind>| kind == Some(ErrorKind::InvalidState);
         let all = refused(wal.append(b"of the child").err().map(|error| error.kind()))
             && refused(wal.sync_to(lsn).err().map(|error| error.kind()))
+            && refused(tail.next_timeout(LIMIT).err().map(|error| error.kind()))
             && refused(wal.close().err().map(|error| error.kind()));
-        drop(wal);
+        drop((wal, tail));
         // The end of the pipe: the parent is done.
         let ended = matches!(wait.read(&mut [0]), Ok(0));
         // SAFETY: ends this process without running what the parent will run.

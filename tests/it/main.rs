@@ -19,6 +19,8 @@
 //! | `inspection` | what is shown of a log in any state
 //! | `readonly` | a reader beside a writer; verification |
 //! | `hold` | what keeps the head back, in this process and after it |
+//! | `tail` | records as they come; who waits is told, and costs nobody anything |
+//! | `task` | tails polled by tasks; appends beside tails make no system call |
 //! | `follow` | a reader that waits for what another process appends |
 //! | `live` | readers in processes of their own beside a writer that is killed |
 //! | `fork` | a forked child is refused, and keeps nothing |
@@ -70,4 +72,6 @@ mod scene;
 mod scrub;
 mod space;
 mod sync;
+mod tail;
+mod task;
 mod user;

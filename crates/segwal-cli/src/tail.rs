@@ -192,7 +192,7 @@ fn follow(
             }
             Ok(None) => {}
             Err(error) if error.kind() == ErrorKind::Discarded => {
-                let (lost, head) = (follower.position(), reader.head()?);
+                let (lost, head) = (follower.next_lsn(), reader.head()?);
                 drop(writeln!(
                     io::stderr(),
                     "segwal: the records from {lost} to {head} were discarded before they were read"

@@ -18,4 +18,5 @@ mod reserve;
 mod rotate;
 mod space;
 mod stop;
+mod watch;
 mod window;

@@ -98,7 +98,7 @@ impl Follower<'_> {
     /// Where the follower goes on: the position of the next record once it is there. To go on later, follow from here.
     ///
     /// Within a batch it is the batch's position, so its records are given once more.
-    pub fn position(&self) -> Lsn {
+    pub fn next_lsn(&self) -> Lsn {
         self.course.position()
     }
 }
