@@ -362,9 +362,14 @@ fn failed_operation_of_any_other_kind_loses_nothing() {
 fn damage(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
     let mut life = after_steps(workload, workload.steps.len())?;
     life.run(&Step::Drop).and_then(must_be_done)?;
-    let (head, known) = (life.model.head(), life.model.durable);
+    let known = life.model.durable;
     for step in [Step::Append { len: 30, tag: 3 }, Step::Sync] {
         life.run(&step).and_then(must_be_done)?;
+    }
+    // Where the head is by now: it follows the tail out of a segment that was left without a record.
+    let head = life.wal.as_ref().expect("the log is open").head();
+    if head.segment() > known.segment() {
+        return Ok(());
     }
     for _ in 0..16 {
         let segment = u32::try_from(

@@ -149,7 +149,8 @@ impl Model {
     /// Where the head goes if everything before `lsn` is discarded: a void position counts as that of the truncation.
     pub(crate) fn settled(&self, lsn: Lsn) -> Lsn {
         let by = self.rewinds.iter().rfind(|rewind| rewind.voids(lsn));
-        by.map_or(lsn, |rewind| rewind.at)
+        // A truncation from the head on may begin with the rewind frame of an earlier one.
+        by.map_or(lsn, |rewind| self.settled(rewind.at))
     }
 
     /// What a log that ends at `cut` and begins at `head` gives out.
@@ -177,11 +178,6 @@ impl Model {
     pub(crate) fn settle_head(&mut self) {
         let newest = *self.heads.iter().max().expect("there is a head");
         self.heads = vec![newest];
-    }
-
-    /// The newest head that was asked for.
-    pub(crate) fn head(&self) -> Lsn {
-        *self.heads.iter().max().expect("there is a head")
     }
 
     /// Takes what `wal`, just opened, gives back for the truth from now on, if it may be.
