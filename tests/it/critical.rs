@@ -1,6 +1,6 @@
 //! The reserve: critical records on a full disk, and a log that can always move.
 
-use segwal::fault::SimDisk;
+use segwal::fault::{Op, Repeat, SimDisk, When};
 use segwal::{EndKind, ErrorKind, OnFull, SpacePressure};
 use testkit::TempDir;
 
@@ -143,8 +143,6 @@ fn an_empty_log_can_always_move() {
     let disk = SimDisk::new();
     let wal = open(&disk, &options());
     // The disk has room for the active segment and the reserve, and for no more.
-    fill_one_segment(&wal);
-    wal.discard_before(wal.end()).unwrap();
     let mut payload = 0_u64;
     disk.set_free_bytes(Some(0));
     let files = |disk: &SimDisk| disk.names(DIR.as_ref()).unwrap().len();
@@ -158,6 +156,8 @@ fn an_empty_log_can_always_move() {
             payload += 1;
         }
         assert!(payload > first, "it goes on: {:?}", wal.stats());
+        assert!(wal.head() <= wal.durable(), "{wal:?}");
+        assert_eq!(wal.stats().ready_segments, 1, "the reserve is whole again");
         let records = read_all(&wal, wal.head());
         assert_eq!(records.len() as u64, payload - first);
         wal.discard_before(wal.end()).unwrap();
@@ -165,8 +165,8 @@ fn an_empty_log_can_always_move() {
         assert!(wal.head() <= wal.durable());
     }
     assert_eq!(files(&disk), before, "and takes no more room");
-    assert!(wal.stats().rotations > 60, "{:?}", wal.stats());
-    assert_eq!(wal.stats().created_segments, 4, "{:?}", wal.stats());
+    assert!(wal.stats().rotations >= 59, "{:?}", wal.stats());
+    assert_eq!(wal.stats().created_segments, 2, "{:?}", wal.stats());
     drop(wal);
     let wal = open(&disk.power_cut(1), &options());
     wal.append(b"after all that").unwrap();
@@ -230,6 +230,29 @@ fn opening_reading_and_discarding_need_no_free_block() {
     let lsn = wal.append(b"by recycling alone").unwrap();
     wal.sync_to(lsn).unwrap();
     wal.close().unwrap();
+}
+
+/// A thin device that has no block for what was ready: nothing was published there.
+#[test]
+fn a_ready_segment_that_cannot_be_synced_at_open_is_given_up() {
+    let disk = SimDisk::new();
+    let wal = open(&disk, &options());
+    fill_one_segment(&wal);
+    let lsn = wal.append(b"kept").unwrap();
+    assert_eq!(wal.stats().ready_segments, 2);
+    wal.close().unwrap();
+    drop(wal);
+    // The first sync of a file is the last segment's, the second that of the first ready one.
+    disk.fail_at(When::Nth(Op::FileSync, 1), ENOSPC, Repeat::Once);
+    let wal = open(&disk, &options());
+    assert_eq!(&*wal.get(lsn).unwrap(), b"kept");
+    fill_one_segment(&wal);
+    fill_one_segment(&wal);
+    let records = read_all(&wal, wal.head());
+    wal.close().unwrap();
+    drop(wal);
+    let wal = open(&disk.power_cut(2), &options());
+    assert_eq!(read_all(&wal, wal.head()), records);
 }
 
 #[test]
