@@ -76,7 +76,12 @@ pub(crate) enum SlotFault {
     WrongUuid,
     /// C8: of a generation that belongs into the other slot.
     WrongPlace,
+    /// C9: of a generation that no log lives to, behind which none would be greater.
+    BadGeneration,
 }
+
+/// Generations are less than this: counting on from any never begins again at zero.
+pub(super) const GENERATIONS: u64 = 1 << 63;
 
 impl SlotKind {
     const fn magic(self) -> [u8; 8] {
@@ -131,6 +136,9 @@ impl Slot {
         }
         if !is_zero(&part[56..60]) {
             return Err(SlotFault::ReservedNotZero);
+        }
+        if u64_at(part, 8) >= GENERATIONS {
+            return Err(SlotFault::BadGeneration);
         }
         let lsn = Lsn::from_word(u64_at(part, 16)).filter(|lsn| lsn.offset() >= FIRST_FRAME);
         Ok(Self {
@@ -221,6 +229,7 @@ impl fmt::Display for SlotFault {
             Self::WrongUuid => "the slot is of another log than MANIFEST",
             Self::BadLsn => "the slot holds no position",
             Self::WrongPlace => "the slot's generation belongs into the other slot",
+            Self::BadGeneration => "no log lives to the slot's generation",
         })
     }
 }
@@ -333,6 +342,7 @@ mod tests {
         assert_eq!(fault(|part| part[17] = 0), SlotFault::BadLsn);
         assert_eq!(fault(|part| part[20] = 0), SlotFault::BadLsn);
         assert_eq!(fault(|part| part[8] = 1), SlotFault::WrongPlace);
+        assert_eq!(fault(|part| part[15] = 0x80), SlotFault::BadGeneration);
     }
 
     #[test]

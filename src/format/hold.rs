@@ -16,7 +16,7 @@
 //! 56 │                               │ checksum                      │
 //! ```
 
-use super::cookie::SlotFault;
+use super::cookie::{GENERATIONS, SlotFault};
 use super::field::{PART_LEN, Part, array_at, is_sealed, is_zero, part_at, put, seal, u64_at};
 use super::{BLOCK_SIZE, Checksum, FIRST_FRAME, Uuid};
 use crate::lsn::Lsn;
@@ -91,6 +91,9 @@ fn decode_slot(bytes: &[u8], turn: u64, name: &str, uuid: &Uuid) -> Result<HoldS
     }
     if !is_zero(&part[RESERVED]) {
         return Err(SlotFault::ReservedNotZero);
+    }
+    if u64_at(part, 8) >= GENERATIONS {
+        return Err(SlotFault::BadGeneration);
     }
     let lsn = Lsn::from_word(u64_at(part, 16)).filter(|lsn| lsn.offset() >= FIRST_FRAME);
     let slot = HoldSlot {

@@ -19,7 +19,8 @@
 //! | K | something was written by a newer version | refuse |
 //! | L | `COOKIE` is that of an unfinished creation, beside records | refuse |
 //! | M | a file that may be wanted is no usable segment | refuse |
-//! | N | a segment of another log stands where one of this log belongs | refuse |
+//! | N | a file of another log stands where one of this log belongs | refuse |
+//! | O | the file of a hold says nothing | refuse |
 
 use std::fmt::Display;
 
@@ -88,6 +89,14 @@ pub(crate) enum Behind {
     Frames,
 }
 
+/// Whether it is known what must be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Known,
+    /// The file of a hold is damaged.
+    Unknown,
+}
+
 /// What has the names of segments from the head on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Files {
@@ -95,7 +104,7 @@ pub(crate) enum Files {
     Ours,
     /// A file that is no segment, or another one than its name says.
     Unusable,
-    /// A segment of another log.
+    /// One of another log.
     Foreign,
 }
 
@@ -104,6 +113,7 @@ pub(crate) enum Files {
 pub(crate) struct Findings {
     pub(crate) reading: Reading,
     pub(crate) identity: Identity,
+    pub(crate) kept: Kept,
     pub(crate) cookie: CookieState,
     pub(crate) chain: Chain,
     /// The end against the head.
@@ -120,6 +130,7 @@ pub(crate) struct Findings {
 pub(crate) const SOUND: Findings = Findings {
     reading: Reading::Complete,
     identity: Identity::Known,
+    kept: Kept::Known,
     cookie: CookieState::Valid,
     chain: Chain::Whole,
     head: Reach::Reached,
@@ -170,7 +181,7 @@ const CORRUPT: Action = Action::Refuse(ErrorKind::Corrupt);
 const INCOMPATIBLE: Action = Action::Refuse(ErrorKind::Incompatible);
 
 /// The table. Exactly one row matches any findings.
-pub(crate) static ROWS: [Row; 14] = [
+pub(crate) static ROWS: [Row; 15] = [
     Row {
         letter: 'A',
         name: "clean end",
@@ -199,13 +210,13 @@ pub(crate) static ROWS: [Row; 14] = [
         letter: 'E',
         name: "COOKIE is missing",
         action: CORRUPT,
-        matches: |f| f.is_identified() && f.cookie == CookieState::Missing,
+        matches: |f| f.is_told() && f.cookie == CookieState::Missing,
     },
     Row {
         letter: 'F',
         name: "COOKIE has no valid head",
         action: CORRUPT,
-        matches: |f| f.is_identified() && f.cookie == CookieState::WithoutHead,
+        matches: |f| f.is_told() && f.cookie == CookieState::WithoutHead,
     },
     Row {
         letter: 'G',
@@ -241,7 +252,7 @@ pub(crate) static ROWS: [Row; 14] = [
         letter: 'L',
         name: "COOKIE is that of an unfinished creation, beside records",
         action: CORRUPT,
-        matches: |f| f.is_identified() && f.cookie == CookieState::Unborn,
+        matches: |f| f.is_told() && f.cookie == CookieState::Unborn,
     },
     Row {
         letter: 'M',
@@ -251,9 +262,15 @@ pub(crate) static ROWS: [Row; 14] = [
     },
     Row {
         letter: 'N',
-        name: "a segment of another log stands where one of this log belongs",
+        name: "a file of another log stands where one of this log belongs",
         action: INCOMPATIBLE,
         matches: |f| f.keeps_durable() && f.files == Files::Foreign,
+    },
+    Row {
+        letter: 'O',
+        name: "the file of a hold says nothing",
+        action: CORRUPT,
+        matches: |f| f.is_identified() && f.kept == Kept::Unknown,
     },
 ];
 
@@ -274,8 +291,12 @@ impl Findings {
         self.is_readable() && self.identity == Identity::Known
     }
 
+    fn is_told(self) -> bool {
+        self.is_identified() && self.kept == Kept::Known
+    }
+
     fn has_head(self) -> bool {
-        self.is_identified() && self.cookie == CookieState::Valid
+        self.is_told() && self.cookie == CookieState::Valid
     }
 
     fn is_linked(self) -> bool {
@@ -296,185 +317,4 @@ impl Findings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Replaces each element by one with either value.
-    fn vary<T: Copy>(
-        all: &[Findings],
-        values: &[T],
-        set: impl Fn(&mut Findings, T),
-    ) -> Vec<Findings> {
-        let with = |findings: &Findings, value| {
-            let mut findings = *findings;
-            set(&mut findings, value);
-            findings
-        };
-        all.iter()
-            .flat_map(|findings| values.iter().map(move |&value| with(findings, value)))
-            .collect()
-    }
-
-    fn every_finding() -> Vec<Findings> {
-        let reach = [Reach::Reached, Reach::Short];
-        let identity = [Identity::Known, Identity::Lost, Identity::Newer];
-        let files = [Files::Ours, Files::Unusable, Files::Foreign];
-        let cookie = [
-            CookieState::Valid,
-            CookieState::Unborn,
-            CookieState::WithoutHead,
-            CookieState::Missing,
-        ];
-        let all = vary(
-            &[SOUND],
-            &[Reading::Complete, Reading::Failed],
-            |f, value| f.reading = value,
-        );
-        let all = vary(&all, &identity, |f, value| f.identity = value);
-        let all = vary(&all, &files, |f, value| f.files = value);
-        let all = vary(&all, &cookie, |f, value| f.cookie = value);
-        let all = vary(&all, &[Chain::Whole, Chain::Broken], |f, value| {
-            f.chain = value;
-        });
-        let all = vary(&all, &reach, |f, value| f.head = value);
-        let all = vary(&all, &reach, |f, value| f.durable = value);
-        let all = vary(&all, &[StopKind::Clean, StopKind::Torn], |f, value| {
-            f.stop = value;
-        });
-        vary(&all, &[Behind::Nothing, Behind::Frames], |f, value| {
-            f.behind = value;
-        })
-    }
-
-    #[test]
-    fn exactly_one_row_matches_whatever_is_found() {
-        let all = every_finding();
-        assert_eq!(all.len(), 2304);
-        for findings in all {
-            let rows: Vec<_> = ROWS
-                .iter()
-                .filter(|row| (row.matches)(findings))
-                .map(|row| row.letter)
-                .collect();
-            assert_eq!(rows.len(), 1, "{findings:?}: {rows:?}");
-            assert_eq!(judge(findings).letter, rows[0]);
-        }
-    }
-
-    #[test]
-    fn every_row_is_reached_and_has_its_letter() {
-        let mut letters: Vec<_> = every_finding()
-            .iter()
-            .map(|&findings| judge(findings).letter)
-            .collect();
-        letters.sort_unstable();
-        letters.dedup();
-        assert_eq!(
-            letters,
-            ROWS.iter().map(|row| row.letter).collect::<Vec<_>>()
-        );
-        assert_eq!(letters, ('A'..='N').collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn nothing_below_the_durable_position_is_accepted_or_cut() {
-        for findings in every_finding() {
-            let kept = findings.durable == Reach::Reached && findings.head == Reach::Reached;
-            let sound = findings.reading == Reading::Complete && findings.chain == Chain::Whole;
-            let ours = findings.identity == Identity::Known && findings.files == Files::Ours;
-            if !(kept && sound && ours && findings.cookie == CookieState::Valid) {
-                assert!(
-                    matches!(judge(findings).action, Action::Refuse(_)),
-                    "{findings:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn refusal_names_its_row_and_what_was_found() {
-        let error = row_named('J').unwrap().refuse("it is gone");
-        assert_eq!((error.row(), error.kind()), (Some('J'), ErrorKind::Corrupt));
-        assert!(
-            error
-                .to_string()
-                .contains("row J: MANIFEST is missing or damaged: it is gone"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn what_is_there_beside_the_log_has_its_row() {
-        let row = |findings: Findings| judge(findings).letter;
-        let identity = |identity| Findings { identity, ..SOUND };
-        assert_eq!(row(identity(Identity::Lost)), 'J');
-        assert_eq!(row(identity(Identity::Newer)), 'K');
-        let files = |files| Findings { files, ..SOUND };
-        assert_eq!(row(files(Files::Unusable)), 'M');
-        assert_eq!(row(files(Files::Foreign)), 'N');
-        let cookie = CookieState::Unborn;
-        assert_eq!(row(Findings { cookie, ..SOUND }), 'L');
-    }
-
-    #[test]
-    fn each_finding_alone_has_its_row() {
-        let row = |findings: Findings| judge(findings).letter;
-        assert_eq!(row(SOUND), 'A');
-        assert_eq!(
-            row(Findings {
-                stop: StopKind::Torn,
-                ..SOUND
-            }),
-            'B'
-        );
-        assert_eq!(
-            row(Findings {
-                behind: Behind::Frames,
-                ..SOUND
-            }),
-            'C'
-        );
-        assert_eq!(
-            row(Findings {
-                durable: Reach::Short,
-                ..SOUND
-            }),
-            'D'
-        );
-        assert_eq!(
-            row(Findings {
-                cookie: CookieState::Missing,
-                ..SOUND
-            }),
-            'E'
-        );
-        assert_eq!(
-            row(Findings {
-                cookie: CookieState::WithoutHead,
-                ..SOUND
-            }),
-            'F'
-        );
-        assert_eq!(
-            row(Findings {
-                head: Reach::Short,
-                ..SOUND
-            }),
-            'G'
-        );
-        assert_eq!(
-            row(Findings {
-                chain: Chain::Broken,
-                ..SOUND
-            }),
-            'H'
-        );
-        assert_eq!(
-            row(Findings {
-                reading: Reading::Failed,
-                ..SOUND
-            }),
-            'I'
-        );
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::verdict::{Files, Findings, Kept, SOUND, judge};
 use crate::format::{HoldSlot, Manifest, Uuid};
 use crate::lsn::Lsn;
 use crate::segment::{Directory, HoldFile, hold_name};
@@ -217,6 +218,23 @@ impl StoredHold {
             .is_some_and(|problem| problem.kind() == ErrorKind::NotFound)
     }
 
+    /// The error of an open that met its problem.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        let problem = self.problem()?;
+        let (kept, files) = (Kept::Unknown, Files::Foreign);
+        let row = match problem.kind() {
+            ErrorKind::Corrupt => judge(Findings { kept, ..SOUND }),
+            ErrorKind::Incompatible => judge(Findings { files, ..SOUND }),
+            _ => return Some(problem.clone()),
+        };
+        let refusal = row
+            .refuse("nothing says what must be kept")
+            .at_path(&self.path)
+            .advise("restore the file; or, if whoever held the log needs nothing of it any more, remove it")
+            .caused_by(problem.clone());
+        Some(refusal)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -246,8 +264,8 @@ pub(crate) fn read_holds(
 ) -> Result<Vec<StoredHold>> {
     let read = |name: &String| {
         let hold = StoredHold::read(directory, name, &manifest.uuid);
-        match hold.problem() {
-            Some(problem) => Err(problem.clone()),
+        match hold.refusal() {
+            Some(refusal) => Err(refusal),
             None => Ok(hold),
         }
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::verdict::{CookieState, Findings, SOUND, judge};
+use crate::format::verdict::{CookieState, Findings, Identity, SOUND, judge};
 use crate::format::{Activation, Cookie, Manifest, Scanner, Slot, Step, Uuid};
 use crate::options::{Create, UnknownFilesystem, WalOptions};
 use crate::seeded::{self, Bug};
@@ -223,12 +223,11 @@ fn identify(
     }
     let manifest = read_manifest(directory)?;
     if manifest.read_only_features() != 0 {
-        return Err(Error::new(
-            ErrorKind::Incompatible,
-            "the log has features that this version cannot write",
-        )
-        .at_path(path)
-        .advise("open it read-only, or with a newer version of segwal"));
+        let identity = Identity::Newer;
+        return Err(judge(Findings { identity, ..SOUND })
+            .refuse("the log has features that this version cannot write")
+            .at_path(path)
+            .advise("open it read-only, or with a newer version of segwal"));
     }
     Ok(manifest)
 }

@@ -169,7 +169,7 @@ fn a_damaged_hold_refuses_the_open_and_names_the_file() {
         let error = refused_unchanged(dir.path(), &small(), ErrorKind::Corrupt);
         assert_eq!(error.place().path.as_deref(), Some(&*archive), "{error}");
         let verdict = reader.verify();
-        assert_eq!((verdict.kind(), verdict.row()), (VerdictKind::Corrupt, '-'));
+        assert_eq!((verdict.kind(), verdict.row()), (VerdictKind::Corrupt, 'O'));
         assert!(reader.holds().unwrap()[0].problem().is_some());
     }
     fs::remove_file(&archive).unwrap();

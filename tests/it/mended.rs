@@ -77,6 +77,62 @@ fn a_cut_cookie_is_not_taken_for_an_older_one_by_a_reader() {
     }
 }
 
+/// The checksum of a 64-byte part.
+fn seal(bytes: &mut [u8], at: usize) {
+    let sum = crc32c::crc32c(&bytes[at..at + 60]);
+    bytes[at + 60..at + 64].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// The next statement once overflowed a generation that nobody can have written, and `COOKIE` went back to zero.
+#[test]
+fn a_slot_of_the_last_generation_says_nothing() {
+    let disk = SimDisk::new();
+    let wal = tiny().open_on(&disk, "/log", SEED).unwrap();
+    let lsn = wal.append(b"kept").unwrap();
+    wal.close().unwrap();
+    drop(wal);
+    let cookie = Path::new("/log/COOKIE");
+    let mut bytes = disk.read_file(cookie).unwrap();
+    for block in [0, 2] {
+        let (at, odd) = (4096 * block, 4096 * (block + 1));
+        bytes.copy_within(odd..odd + 64, at);
+        bytes[at + 8..at + 16].copy_from_slice(&(u64::MAX - 1).to_le_bytes());
+        seal(&mut bytes, at);
+    }
+    disk.write_file(cookie, &bytes).unwrap();
+    for _ in 0..3 {
+        let wal = tiny().open_on(&disk, "/log", SEED).unwrap();
+        assert_eq!(&*wal.get(lsn).unwrap(), b"kept");
+        wal.append(b"more").unwrap();
+        wal.close().unwrap();
+    }
+}
+
+/// Damaged epoch frames below the known durable position were once refused without the row of the table.
+#[test]
+fn a_broken_chain_of_salts_is_a_row_of_the_table() {
+    let disk = SimDisk::new();
+    for life in 0..2_u8 {
+        let wal = tiny()
+            .open_on(&disk, "/log", SEED + u64::from(life))
+            .unwrap();
+        for _ in 0..3 + 5 * life {
+            wal.append(&[life; 1000]).unwrap();
+        }
+        wal.close().unwrap();
+    }
+    let first = Path::new("/log/00000000000000000001.seg");
+    let epoch = 4096 + 3 * 1024;
+    assert_eq!(
+        disk.read_file(first).unwrap()[epoch + 16],
+        4,
+        "an epoch frame"
+    );
+    disk.flip_bit(first, 8 * (epoch as u64 + 30)).unwrap();
+    let error = tiny().open_on(&disk, "/log", SEED).unwrap_err();
+    assert_eq!((error.kind(), error.row()), (ErrorKind::Corrupt, Some('H')));
+}
+
 /// `verify` once called a log clean that no writing open accepts, for a file that stands where a segment belongs.
 #[test]
 fn a_file_in_the_way_of_a_segment_is_seen_by_verify() {

@@ -23,7 +23,7 @@ struct Campaign {
     environment: &'static [(&'static str, &'static str)],
 }
 
-static CAMPAIGNS: [Campaign; 3] = [
+static CAMPAIGNS: [Campaign; 4] = [
     LIVE,
     test(
         "crash",
@@ -35,6 +35,19 @@ static CAMPAIGNS: [Campaign; 3] = [
         "sweep",
         "each operation of each scenario goes wrong in each way, with eight power cuts after each",
         &["test", "--release", "--test", "sweep", "--", "--nocapture"],
+        &[("SEGWAL_CAMPAIGN", "full")],
+    ),
+    test(
+        "hostile",
+        "every bit, length, sector and file of five logs damaged, and what carries correct checksums forged",
+        &[
+            "test",
+            "--release",
+            "--test",
+            "hostile",
+            "--",
+            "--nocapture",
+        ],
         &[("SEGWAL_CAMPAIGN", "full")],
     ),
 ];

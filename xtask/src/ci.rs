@@ -50,7 +50,7 @@ const fn chore(name: &'static str, run: fn() -> Result<()>) -> Step {
 }
 
 /// The steps, the quick ones first.
-static STEPS: [Step; 11] = [
+static STEPS: [Step; 12] = [
     cargo_step("fmt", &["fmt", "--all", "--check"]),
     chore("tidy", tidy::run),
     cargo_step(
@@ -87,6 +87,17 @@ static STEPS: [Step; 11] = [
     cargo_step(
         "failing-calls",
         &["test", "--release", "--test", "sweep", "--", "--nocapture"],
+    ),
+    cargo_step(
+        "hostile-bytes",
+        &[
+            "test",
+            "--release",
+            "--test",
+            "hostile",
+            "--",
+            "--nocapture",
+        ],
     ),
     cargo_step(
         "demo",

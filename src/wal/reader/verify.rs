@@ -4,6 +4,9 @@ use crate::error::{Error, ErrorKind};
 use crate::lsn::Lsn;
 
 use super::WalReader;
+use crate::format::verdict::{CookieState, Findings, SOUND, judge};
+use crate::wal::create::is_unfinished;
+use crate::wal::holds::StoredHold;
 use crate::wal::recover::{ChainFound, Depth, Refusal, Walk, follow};
 
 /// So often a judgement against the log is looked at again.
@@ -114,9 +117,10 @@ impl Verdict {
 
     /// Every frame is as it should be, and the file of a hold is not.
     fn held_up(chain: &ChainFound, problem: Error) -> Self {
+        let Self { row, name, .. } = Self::refused(problem.clone().into());
         Self {
-            row: '-',
-            name: "a hold is damaged",
+            row,
+            name,
             kind: kind_of(&problem),
             problem: Some(problem),
             ..Self::accepted(chain)
@@ -187,7 +191,7 @@ impl WalReader {
     /// What an open would be refused for beside a sound log.
     fn problem_of_holds(&self) -> Option<Error> {
         match self.holds() {
-            Ok(holds) => holds.iter().find_map(|hold| hold.problem().cloned()),
+            Ok(holds) => holds.iter().find_map(StoredHold::refusal),
             Err(error) => Some(error),
         }
     }
@@ -200,6 +204,14 @@ impl WalReader {
             segments: &files,
             size: self.manifest.segment_size,
         };
-        follow(walk, cookie.as_ref(), depth)
+        let chain = follow(walk, cookie.as_ref(), depth)?;
+        if cookie.is_some_and(|cookie| is_unfinished(&cookie)) && chain.scanned_bytes > 0 {
+            let cookie = CookieState::Unborn;
+            let refusal = judge(Findings { cookie, ..SOUND })
+                .refuse("a segment says that the log was finished")
+                .at_path(&self.directory.segment(chain.end.segment()));
+            return Err(refusal.into());
+        }
+        Ok(chain)
     }
 }

@@ -182,7 +182,7 @@ impl Walk<'_> {
                 .filter(|end| (FIRST_FRAME..=self.size).contains(&end.seal));
             let end = end.ok_or_else(|| self.missing(id + 1))?;
             Salts::read_back(&mut self.source(id)?, activation, &end)
-                .map_err(|error| error.at_path(&self.directory.segment(id)))?;
+                .map_err(|error| self.unchained(id, error))?;
             sealed.push((id, end));
         }
         self.activation(known.segment())
@@ -434,15 +434,26 @@ impl Walk<'_> {
 
     /// Row H.
     fn missing(&self, id: u32) -> Error {
+        let found = self.segments.get(&id);
+        let why = found.map_or_else(|| "there is no such file".to_owned(), Found::fault);
+        self.broken(id, &why)
+    }
+
+    fn broken(&self, id: u32, why: &str) -> Error {
         let chain = Chain::Broken;
-        let why = self
-            .segments
-            .get(&id)
-            .map_or_else(|| "there is no such file".to_owned(), Found::fault);
         judge(Findings { chain, ..SOUND })
             .refuse(why)
             .at_path(&self.directory.segment(id))
             .at_segment(id)
+    }
+
+    /// Row H for a segment whose salts do not lead to where the next one says that it ended.
+    fn unchained(&self, id: u32, error: Error) -> Error {
+        if error.kind() != ErrorKind::Corrupt {
+            return error.at_path(&self.directory.segment(id));
+        }
+        self.broken(id, "its epoch frames do not lead to its end")
+            .caused_by(error)
     }
 
     /// The first file from the head on that has the name of a segment, may be wanted, and is not usable.

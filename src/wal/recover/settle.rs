@@ -189,7 +189,7 @@ fn barrier(mold: &Mold, chain: &ChainFound, bytes: &mut Exclusive) -> Result<(Sa
         previous_salt: salts.last(),
         previous_offset: salts.last_epoch(),
         durable: chain.end,
-        opened: chain.opened + 1,
+        opened: chain.opened.saturating_add(1),
     };
     let payload = epoch.encode();
     let header = FrameHeader {
