@@ -33,6 +33,7 @@ pub(crate) fn options() -> WalOptions {
     options
         .segment_size(8192)
         .preallocate_segments(1)
+        .reserve_segments(0)
         .on_full(OnFull::Fail);
     options
 }

@@ -7,7 +7,7 @@ use segwal::fault::{Op, SimDisk};
 use segwal::{ErrorKind, Lsn, VerdictKind, Wal, WalReader};
 
 use crate::life::{DIR, Faults, Life, Outcome};
-use crate::model::{Expect, Model};
+use crate::model::{Entry, Expect, Model};
 use crate::workload::Step;
 
 /// Longer than any callback takes.
@@ -36,6 +36,8 @@ pub(crate) enum Act {
     Verify,
     /// A callback waits for the last record.
     Callback,
+    /// A record that may take the reserve.
+    Critical(usize),
 }
 
 /// What an act did.
@@ -114,6 +116,7 @@ impl Play {
             }
             Act::Read => self.with_log(Self::read),
             Act::Callback => self.with_log(Self::callback),
+            Act::Critical(len) => self.with_log(|play, wal| play.critical(wal, *len)),
             Act::ReadBeside => self.read_beside(),
             Act::Verify => self.verify(),
             // There is no log to do it with.
@@ -209,6 +212,24 @@ impl Play {
         }
     }
 
+    fn critical(&mut self, wal: &Wal, len: usize) -> Result<Outcome, String> {
+        self.life.model.begin_call();
+        let payload = self.life.model.draw(len);
+        match wal.append_critical(&payload) {
+            Ok(lsn) => {
+                let (index, tag) = (0, 0);
+                let entry = Entry {
+                    lsn,
+                    index,
+                    tag,
+                    payload,
+                };
+                self.life.model.append(entry).map(|()| Outcome::Done)
+            }
+            Err(error) => Ok(failed(&error)),
+        }
+    }
+
     /// The callback is called, and `Ok` is an acknowledgement.
     fn callback(&mut self, wal: &Wal) -> Result<Outcome, String> {
         let Some(lsn) = self.life.model.entries.last().map(|last| last.lsn) else {
@@ -238,7 +259,7 @@ impl Play {
             Act::Do(Step::Drop | Step::Close | Step::AppendLeaving(_)) => false,
             // Without a record there is nothing to name, and no call is made.
             Act::Do(Step::SyncTo(_) | Step::Discard(_)) => !self.life.model.entries.is_empty(),
-            Act::Do(_) | Act::Callback => true,
+            Act::Do(_) | Act::Callback | Act::Critical(_) => true,
             _ => false,
         };
         if self.said == Said::Poisoned && writes && outcome == Outcome::Done {

@@ -41,6 +41,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     [
         beginnings(),
         segments(),
+        truncations(),
         reopenings(),
         crashes(),
         pressures(),
@@ -162,6 +163,32 @@ fn segments() -> Vec<Scenario> {
             is_there: |play| has(play, |wal| wal.stats().removed_segments > 0),
         },
     ]
+}
+
+fn truncations() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "truncating",
+        setup: vec![Act::Open, append(40), append(41), append(42), SYNC],
+        acts: vec![
+            append(50),
+            Act::Do(Step::TruncateAfter(1)),
+            append(51),
+            SYNC,
+            FILL,
+            append(52),
+            Act::Do(Step::TruncateAfter(2)),
+            append(53),
+            SYNC,
+            Act::Read,
+            Act::Do(Step::TruncateAll),
+            append(54),
+            Act::Do(Step::Reset),
+            append(55),
+            SYNC,
+            Act::Read,
+        ],
+        is_there: |play| has(play, |wal| wal.head().segment() == 2),
+    }]
 }
 
 fn reopenings() -> Vec<Scenario> {
@@ -292,6 +319,26 @@ fn pressures() -> Vec<Scenario> {
                 Act::Read,
             ],
             is_there: |play| has(play, |wal| wal.stats().failed_preparations > 0),
+        },
+        Scenario {
+            name: "critical records on a full disk",
+            setup: vec![Act::Open, append(100), SYNC],
+            acts: vec![
+                Act::Space(Some(0)),
+                FILL,
+                FILL,
+                append(100),
+                Act::Critical(80),
+                SYNC,
+                Act::Critical(81),
+                append(101),
+                discard(Some(0)),
+                Act::Space(None),
+                append(102),
+                SYNC,
+                Act::Read,
+            ],
+            is_there: |play| has(play, |wal| wal.durable() == wal.end()),
         },
         Scenario {
             name: "opening on a full disk",

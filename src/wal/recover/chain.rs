@@ -88,13 +88,12 @@ pub(crate) struct Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let otherwise = if error.kind() == ErrorKind::Corrupt {
-            let chain = Chain::Broken;
-            Findings { chain, ..SOUND }
+        let mut otherwise = SOUND;
+        if error.kind() == ErrorKind::Corrupt {
+            otherwise.chain = Chain::Broken;
         } else {
-            let reading = Reading::Failed;
-            Findings { reading, ..SOUND }
-        };
+            otherwise.reading = Reading::Failed;
+        }
         let named = error.row().and_then(row_named);
         Self {
             row: named.unwrap_or_else(|| judge(otherwise)),
@@ -423,9 +422,8 @@ impl Walk<'_> {
 
     /// Row F, with the rule that the slots break.
     fn refuse_headless(&self, cookie: &Cookie) -> Error {
-        let error = self
-            .refuse(CookieState::WithoutHead)
-            .at_path(&self.directory.file(COOKIE));
+        let path = self.directory.file(COOKIE);
+        let error = self.refuse(CookieState::WithoutHead).at_path(&path);
         match cookie.head_fault {
             Some(fault) => error.caused_by(fault),
             None => error,
