@@ -30,6 +30,7 @@
 //! # Features
 //! * `fault`: a simulated disk with live and durable images, for crash tests of this crate and of those that embed it.
 //! * `loom`: the model checker's types in the core; takes effect with `--cfg loom` alone.
+//! * `shuttle`: a random scheduler's types in the whole engine; takes effect with `--cfg shuttle` alone.
 #![deny(unsafe_code)]
 
 #[cfg_attr(
@@ -90,6 +91,19 @@ pub mod fault {
 pub mod internals {
     pub use crate::log::*;
     pub use crate::sync::{set_thread_hint, twin};
+}
+
+/// What goes wrong on purpose, for the schedules under `shuttle-tests/`. Not covered by semantic versioning.
+#[cfg(all(shuttle, feature = "shuttle"))]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::seeded::{Bug, choose as choose_bug};
+    pub use crate::sync::twin;
+
+    /// The clock of the execution.
+    pub fn now_ns() -> u64 {
+        crate::sys::clock::now_ns()
+    }
 }
 
 /// The README's code is compiled and run.

@@ -7,9 +7,14 @@
 //!
 //! Those of the models' own build are [`twin`](crate::sync::twin)s.
 
+#![allow(
+    unreachable_pub,
+    reason = "public to the schedules, in their build alone"
+)]
+
 /// One deliberate mistake: what an engine could do wrong, as `cargo xtask seeded` prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bug {
+pub enum Bug {
     /// Waiters are told that their records are durable before the sync.
     AckBeforeSync,
     /// The name of a new segment is never made durable.
@@ -62,7 +67,7 @@ pub(crate) enum Bug {
     DiscardBeforeRewind,
 }
 
-#[cfg(not(segwal_seeded))]
+#[cfg(not(any(segwal_seeded, all(shuttle, feature = "shuttle"))))]
 mod active {
     #[inline]
     pub(crate) const fn is(_: super::Bug) -> bool {
@@ -70,7 +75,26 @@ mod active {
     }
 }
 
-#[cfg(segwal_seeded)]
+#[cfg(all(shuttle, feature = "shuttle"))]
+mod active {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    // The scheduler runs all threads of an execution on one thread of the system.
+    std::thread_local!(static CHOSEN: Cell<Option<Bug>> = const { Cell::new(None) });
+
+    /// Chooses the bug of the executions that this thread runs from now on.
+    pub fn choose(bug: Option<Bug>) {
+        CHOSEN.with(|chosen| chosen.set(bug));
+    }
+
+    pub(crate) fn is(bug: Bug) -> bool {
+        CHOSEN.with(|chosen| chosen.get() == Some(bug))
+    }
+}
+
+#[cfg(all(segwal_seeded, not(all(shuttle, feature = "shuttle"))))]
 mod active {
     use std::sync::{Once, OnceLock};
 
@@ -94,4 +118,6 @@ mod active {
     }
 }
 
+#[cfg(all(shuttle, feature = "shuttle"))]
+pub use active::choose;
 pub(crate) use active::is;

@@ -2,7 +2,7 @@
 //!
 //! Nothing is counted on the path of an append: every counter changes at a sync, at a rotation, or in the background.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// One number that only grows.
 #[derive(Debug, Default)]

@@ -1,13 +1,17 @@
-//! The one place that names the standard library's synchronisation, or the model checker's in its stead.
+//! The one place that names the standard library's synchronisation, or that of a checker in its stead.
 //!
-//! With `--cfg loom` and the feature `loom` the types below are the checker's, so the code of [`log`](crate::log) that
-//! users run is the code that is checked. There is no fence here, and no `SeqCst`: every ordering is an acquire or a
-//! release on a named word.
+//! With `--cfg loom` and the feature `loom` the types below are the model checker's, so the code of [`log`](crate::log) that
+//! users run is the code that is checked. With `--cfg shuttle` and the feature `shuttle` they are those of a scheduler that
+//! runs the whole engine, its threads included, in random orders (`sync/scheduled.rs`). There is no fence here, and no
+//! `SeqCst`: every ordering is an acquire or a release on a named word.
 
-#[cfg(not(all(loom, feature = "loom")))]
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod types {
     pub(crate) use std::sync::Arc;
-    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    };
+    pub(crate) use std::{hint, thread, thread_local};
 
     use std::cell::Cell;
     use std::sync::PoisonError;
@@ -85,6 +89,10 @@ mod types {
     }
 }
 
+#[cfg(all(shuttle, feature = "shuttle"))]
+#[path = "sync/scheduled.rs"]
+mod types;
+
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use types::*;
 
@@ -101,7 +109,7 @@ pub mod twin {
     /// One deliberate defect.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     #[cfg_attr(
-        not(all(loom, feature = "loom")),
+        not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))),
         expect(dead_code, reason = "constructed by the models alone")
     )]
     pub enum Twin {
@@ -199,14 +207,16 @@ pub mod twin {
         DropWithoutAbort,
         /// Who is about to doze looks at the tail without changing it.
         DozeUnconfirmed,
+        /// A callback that is asked for while the log ends is forgotten.
+        WishAtTheEnd,
     }
 
-    #[cfg(all(loom, feature = "loom"))]
+    #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
     mod active {
         use super::Twin;
         use std::cell::Cell;
 
-        // The checker runs all threads of a model on one thread of the system, so this is one cell for each model.
+        // A checker runs all threads of a model on one thread of the system, so this is one cell for each model.
         std::thread_local!(static ACTIVE: Cell<Option<Twin>> = const { Cell::new(None) });
 
         /// Chooses the defect of the models that this thread runs from now on.
@@ -220,7 +230,7 @@ pub mod twin {
         }
     }
 
-    #[cfg(not(all(loom, feature = "loom")))]
+    #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
     mod active {
         #[inline]
         pub(crate) const fn is(_: super::Twin) -> bool {
@@ -228,9 +238,9 @@ pub mod twin {
         }
     }
 
-    #[cfg(not(all(loom, feature = "loom")))]
+    #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
     pub(crate) use active::is;
-    #[cfg(all(loom, feature = "loom"))]
+    #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
     pub use active::{choose, is};
 
     /// `ordering`, unless `twin` is active: then relaxed.

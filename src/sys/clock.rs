@@ -1,6 +1,9 @@
 //! Time that only goes forward, and the identity of the running boot.
 
-#![expect(unsafe_code, reason = "std's Instant cannot be kept in an atomic word")]
+#![cfg_attr(
+    not(all(shuttle, feature = "shuttle")),
+    expect(unsafe_code, reason = "std's Instant cannot be kept in an atomic word")
+)]
 
 use std::fs;
 
@@ -8,6 +11,7 @@ use std::fs;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Nanoseconds since some moment before this process began; never goes back.
+#[cfg(not(all(shuttle, feature = "shuttle")))]
 pub fn now_ns() -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
@@ -17,6 +21,9 @@ pub fn now_ns() -> u64 {
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
+
+#[cfg(all(shuttle, feature = "shuttle"))]
+pub(crate) use crate::sync::clock::now_ns;
 
 /// Which boot of the machine this is; all zero if that cannot be found out.
 pub fn boot_id() -> [u8; 16] {

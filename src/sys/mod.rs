@@ -34,6 +34,7 @@ mod residence;
 
 pub mod clock;
 pub mod fork;
+#[cfg(not(all(shuttle, feature = "shuttle")))]
 pub mod futex;
 pub mod random;
 pub mod sigbus;
@@ -47,6 +48,9 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+
+#[cfg(all(shuttle, feature = "shuttle"))]
+pub(crate) use crate::sync::futex;
 
 pub use mapping::{Kept, Mapping, Populated};
 pub use random::Random;

@@ -12,8 +12,10 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
+
+use crate::sync::hint;
+use crate::sync::thread::{self, Builder, JoinHandle};
 
 /// The signals that a thread causes itself.
 const OWN: [libc::c_int; 6] = [
@@ -55,12 +57,12 @@ pub fn without_file_size_signal<T>(operation: impl FnOnce() -> io::Result<T>) ->
 
 /// Tells the processor that this thread waits for another.
 pub fn spin() {
-    std::hint::spin_loop();
+    hint::spin_loop();
 }
 
 /// Lets another thread run.
 pub fn yield_now() {
-    std::thread::yield_now();
+    thread::yield_now();
 }
 
 /// Sleeps.
@@ -69,7 +71,7 @@ pub fn yield_now() {
     reason = "the one place in which the engine sleeps by time alone"
 )]
 pub fn rest_ns(nanoseconds: u64) {
-    std::thread::sleep(Duration::from_nanos(nanoseconds));
+    thread::sleep(Duration::from_nanos(nanoseconds));
 }
 
 /// The signal mask of this thread as it was, put back when dropped.

@@ -231,12 +231,18 @@ fn sync_cookie(shared: &Shared) {
 fn sync(shared: &Shared) {
     let mut wishes = Wishes::Granted;
     let mut beat = Beat::default();
+    // What was reserved when a sync was asked for, until it is durable: a hole may have been in the way.
+    let mut goal = None;
     let step = || {
         let asked = shared.signals.take_asked();
         if asked.sync() {
             shared.counters.background_syncs.add(1);
+            goal = Some(shared.end());
+        }
+        if goal.is_some() {
             // A failure has poisoned the log, which ends the loop.
             drop(shared.make_durable(shared.core.published(), None));
+            goal = goal.filter(|end| *end > shared.gate.durable());
         }
         if asked.cookie() {
             sync_cookie(shared);
@@ -250,6 +256,7 @@ fn sync(shared: &Shared) {
         }
         match wishes {
             _ if !asked.is_nothing() => Rest::Not,
+            _ if goal.is_some() => shared.beat(&mut beat).at_most(Rest::For(TICK)),
             Wishes::Left => shared.beat(&mut beat).at_most(Rest::For(TICK)),
             Wishes::Granted => shared.beat(&mut beat),
         }

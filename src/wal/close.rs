@@ -10,11 +10,10 @@
 //! Dropping the last clone does the same without sync and mark: what was published survives the process, and the next
 //! open finds it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Host;
 use crate::lsn::Lsn;
+use crate::sync::{AtomicU32, Ordering};
 use crate::sys::{clock, fork};
 
 use super::reservation::holds_reservation;

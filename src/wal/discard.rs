@@ -13,12 +13,11 @@
 //! * D2. A segment is given up only when the head beyond it is durable in `COOKIE`.
 //! * D3. The head never passes a hold.
 
-use std::sync::atomic::Ordering;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::FIRST_FRAME;
 use crate::lsn::Lsn;
 use crate::seeded::{self, Bug};
+use crate::sync::Ordering;
 
 use super::Wal;
 use super::shared::{OsHost, Shared};

@@ -8,12 +8,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::{JoinHandle, ThreadId};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
-use crate::sync::Mutex;
+use crate::sync::thread::{JoinHandle, ThreadId, current};
+use crate::sync::{AtomicU32, Mutex, Ordering};
 use crate::sys::{futex, thread};
 
 use super::space::SpacePressure;
@@ -42,10 +41,17 @@ pub(crate) struct Hooks {
 /// What the thread does next.
 #[derive(Default)]
 struct Queue {
-    jobs: Mutex<VecDeque<Job>>,
+    line: Mutex<Line>,
     word: AtomicU32,
-    stop: Mutex<bool>,
     runner: Mutex<Option<ThreadId>>,
+}
+
+#[derive(Default)]
+struct Line {
+    jobs: VecDeque<Job>,
+    stop: bool,
+    /// Whether a thread takes from it.
+    is_served: bool,
 }
 
 impl fmt::Debug for Hooks {
@@ -74,7 +80,7 @@ impl Hooks {
     /// Has callbacks called with a new level.
     pub(crate) fn tell_pressure(&self, pressure: SpacePressure) {
         for callback in self.on_pressure.lock().iter().cloned() {
-            self.queue.push(Box::new(move || callback(pressure)));
+            self.push(Box::new(move || callback(pressure)));
         }
     }
 
@@ -96,7 +102,7 @@ impl Hooks {
     ) {
         for (_, callback) in wishes {
             let result = result.clone();
-            self.queue.push(Box::new(move || callback(result)));
+            self.push(Box::new(move || callback(result)));
         }
     }
 
@@ -119,14 +125,25 @@ impl Hooks {
     fn report(&self, error: &Error) {
         for callback in self.on_error.lock().iter().cloned() {
             let error = error.clone();
-            self.queue.push(Box::new(move || callback(&error)));
+            self.push(Box::new(move || callback(&error)));
+        }
+    }
+
+    /// Has a job done, after the end of the log as well: a thread that was asked for as the log ended, and found nothing to do,
+    /// is gone by the time that there is something.
+    fn push(&self, job: Job) {
+        self.queue.line.lock().jobs.push_back(job);
+        self.queue.announce();
+        if self.start().is_err() {
+            // It had been started once and has ended, so this ends too.
+            self.queue.run();
         }
     }
 
     /// Starts the thread, unless it runs.
     pub(crate) fn start(&self) -> Result<()> {
-        let mut running = self.thread.lock();
-        if running.is_none() {
+        let mut line = self.queue.line.lock();
+        if !line.is_served {
             let queue = Arc::clone(&self.queue);
             let handle =
                 thread::spawn_background("segwal-hooks", move || queue.run()).map_err(|error| {
@@ -136,19 +153,20 @@ impl Hooks {
                     )
                     .caused_by(error)
                 })?;
-            *running = Some(handle);
+            line.is_served = true;
+            *self.thread.lock() = Some(handle);
         }
         Ok(())
     }
 
     /// Whether the calling thread is the one that runs callbacks.
     pub(crate) fn runs_here(&self) -> bool {
-        *self.queue.runner.lock() == Some(std::thread::current().id())
+        *self.queue.runner.lock() == Some(current().id())
     }
 
     /// Ends the thread after what is queued. Not waited for by a callback that closes the log.
     pub(crate) fn join(&self) {
-        *self.queue.stop.lock() = true;
+        self.queue.line.lock().stop = true;
         self.queue.announce();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread.filter(|_| !self.runs_here()) {
@@ -158,11 +176,6 @@ impl Hooks {
 }
 
 impl Queue {
-    fn push(&self, job: Job) {
-        self.jobs.lock().push_back(job);
-        self.announce();
-    }
-
     fn announce(&self) {
         // Release: pairs with the load in `run`.
         self.word.fetch_add(1, Ordering::Release);
@@ -170,17 +183,48 @@ impl Queue {
     }
 
     fn run(&self) {
-        *self.runner.lock() = Some(std::thread::current().id());
+        *self.runner.lock() = Some(current().id());
         loop {
             // Acquire: pairs with `announce`; read before looking, so that nothing is missed.
             let seen = self.word.load(Ordering::Acquire);
-            let job = self.jobs.lock().pop_front();
+            let mut line = self.line.lock();
+            let job = line.jobs.pop_front();
+            if job.is_none() && line.stop {
+                line.is_served = false;
+                return;
+            }
+            drop(line);
             match job {
                 // A callback's panic is its own affair.
                 Some(job) => drop(catch_unwind(AssertUnwindSafe(job))),
-                None if *self.stop.lock() => return,
                 None => drop(futex::wait(&self.word, seen, None)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// The thread was asked for between the check whether the log runs and its end, and had found nothing to do.
+    #[test]
+    fn a_callback_that_is_wished_for_after_the_thread_has_ended_is_called() {
+        let hooks = Hooks::default();
+        hooks.start().unwrap();
+        hooks.join();
+        let (sender, receiver) = mpsc::channel();
+        hooks.start().unwrap();
+        hooks.join();
+        hooks.wish(
+            Lsn::MAX,
+            Box::new(move |result| sender.send(result).unwrap()),
+        );
+        let cause = Error::new(ErrorKind::Closed, "the log was closed");
+        hooks.rouse(Some(cause), Lsn::MAX);
+        let result = receiver.recv().unwrap();
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Closed);
     }
 }

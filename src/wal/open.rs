@@ -45,6 +45,16 @@ impl Setting {
             boot: clock::boot_id(),
         }
     }
+
+    #[cfg(feature = "fault")]
+    fn simulated(disk: &crate::sys::sim::SimDisk, seed: u64, staffing: Staffing) -> Self {
+        Self {
+            disk: Arc::new(disk.clone()),
+            random: Arc::new(Random::seeded(seed)),
+            staffing,
+            boot: [0; 16],
+        }
+    }
 }
 
 impl WalOptions {
@@ -71,13 +81,30 @@ impl WalOptions {
         dir: impl AsRef<Path>,
         seed: u64,
     ) -> Result<Wal> {
-        let setting = Setting {
-            disk: Arc::new(disk.clone()),
-            random: Arc::new(Random::seeded(seed)),
-            staffing: Staffing::Inline,
-            boot: [0; 16],
-        };
-        open(self, dir.as_ref(), &setting)
+        open(
+            self,
+            dir.as_ref(),
+            &Setting::simulated(disk, seed, Staffing::Inline),
+        )
+    }
+
+    /// As [`open_on`](Self::open_on), with threads, which a scheduler runs.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(all(shuttle, feature = "shuttle", feature = "fault"))]
+    #[doc(hidden)]
+    pub fn open_scheduled(
+        &self,
+        disk: &crate::sys::sim::SimDisk,
+        dir: impl AsRef<Path>,
+        seed: u64,
+    ) -> Result<Wal> {
+        open(
+            self,
+            dir.as_ref(),
+            &Setting::simulated(disk, seed, Staffing::Threads),
+        )
     }
 }
 

@@ -1,7 +1,6 @@
 //! [`Opened`]: what a new log and one that was there have in common, and how it is set going.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::Result;
 use crate::format::{FIRST_FRAME, Manifest};
@@ -10,7 +9,7 @@ use crate::lsn::{GRAIN, Lsn};
 use crate::options::{OnFull, WalOptions, record_capacity};
 use crate::segment::{CookieFile, Directory, MsyncRange, Registry, Segment, Shelf};
 use crate::stats::Counters;
-use crate::sync::{CachePadded, Mutex};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex};
 use crate::sys::{Lock, fork};
 
 use super::close::Closing;
@@ -151,6 +150,8 @@ fn patience(options: &WalOptions) -> Patience {
 
 /// Tells the logs of a process apart.
 fn next_number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     // Relaxed: only a number.
     NUMBER.fetch_add(1, Ordering::Relaxed)

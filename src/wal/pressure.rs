@@ -20,11 +20,9 @@
 //! # Memory orderings
 //! The word is a copy of the level for whoever glances at it; nothing is read through it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::stats::{Counter, Counters, Stats};
-use crate::sync::Mutex;
+use crate::sync::{AtomicU8, Mutex, Ordering};
 use crate::sys::clock;
 
 use super::Wal;

@@ -8,13 +8,13 @@
 use std::cell::RefCell;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::atomic::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::FrameKind;
 use crate::log::{Claim, Seat};
 use crate::lsn::Lsn;
 use crate::segment::{FrameFields, Segment};
+use crate::sync::{Ordering, thread_local};
 
 use super::shared::{SLOT_COUNT, Shared};
 
@@ -26,7 +26,10 @@ thread_local! {
 /// Whether this thread holds a reservation of the log `number`.
 #[inline]
 pub(crate) fn holds_reservation(number: u64) -> bool {
-    HELD.with_borrow(|held| !held.is_empty() && held.contains(&number))
+    HELD.with(|held| {
+        let held = held.borrow();
+        !held.is_empty() && held.contains(&number)
+    })
 }
 
 /// Room for one record, reserved and not yet visible.
@@ -61,14 +64,15 @@ impl<'a> Permit<'a> {
             )
             .advise("publish or drop reservations sooner"));
         }
-        HELD.with_borrow_mut(|held| held.push(shared.number));
+        HELD.with(|held| held.borrow_mut().push(shared.number));
         Ok(Self(shared))
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        HELD.with_borrow_mut(|held| {
+        HELD.with(|held| {
+            let mut held = held.borrow_mut();
             if let Some(index) = held.iter().position(|number| *number == self.0.number) {
                 held.swap_remove(index);
             }

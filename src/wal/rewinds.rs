@@ -12,10 +12,9 @@
 //! `last` is read and stored under the rotation's lock.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::lsn::Lsn;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// Disjoint ranges of positions, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

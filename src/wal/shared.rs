@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::atomic::AtomicCell;
@@ -17,7 +16,7 @@ use crate::options::WalOptions;
 use crate::seeded::{self, Bug};
 use crate::segment::{CookieFile, Directory, Flush, Registry, Segment, Shelf};
 use crate::stats::Counters;
-use crate::sync::{AtomicU32, CachePadded, Mutex};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering};
 use crate::sys::thread::{rest_ns, spin, yield_now};
 use crate::sys::{clock, fork, futex};
 
@@ -65,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) recovery: Recovery,
     /// The segment that the last borrower of each slot wrote to, so that an append looks up none.
     pub(crate) faced: Box<[CachePadded<Faced>]>,
-    pub(crate) reservations: std::sync::atomic::AtomicUsize,
+    pub(crate) reservations: AtomicUsize,
     pub(crate) pressure: Pressure,
     /// Whether as many segments are kept ready as the options say.
     pub(crate) has_grown: AtomicBool,

@@ -4,11 +4,10 @@
 //! A request is a bit, set (Release) and then announced on the thread's word; the thread takes all bits (Acquire) after it
 //! read the word, so none is lost.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::sync::Mutex;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{AtomicBool, AtomicU32, Mutex, Ordering};
 use crate::sys::futex;
 
 /// Something to do in the background.
@@ -215,7 +214,7 @@ impl Signals {
     /// Waits for the threads to end, except for the one that calls.
     pub(crate) fn join(&self) {
         let threads = std::mem::take(&mut *self.threads.lock());
-        let me = std::thread::current().id();
+        let me = thread::current().id();
         for thread in threads
             .into_iter()
             .filter(|thread| thread.thread().id() != me)

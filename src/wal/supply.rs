@@ -16,7 +16,6 @@
 //! A failed sync of a directory, of `COOKIE`, or over published bytes is poison whatever its number, and so is `EIO` anywhere.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::FIRST_FRAME;
@@ -24,6 +23,7 @@ use crate::log::{Purpose, Shortage, Supply};
 use crate::lsn::Lsn;
 use crate::seeded::{self, Bug};
 use crate::segment::{Preparation, Segment};
+use crate::sync::Ordering;
 
 use super::pressure::{Audience, not_begun};
 use super::shared::{OsHost, Shared};

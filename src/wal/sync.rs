@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Host;
 use crate::lsn::Lsn;
+use crate::sync::twin::{self, Twin};
 use crate::sys::clock;
 
 use super::Wal;
@@ -144,7 +145,7 @@ impl Wal {
         shared.hooks.start()?;
         shared.hooks.wish(lsn, Box::new(callback));
         // An end between the check and the wish has not seen it.
-        if shared.ending.has_ended() {
+        if shared.ending.has_ended() && !twin::is(Twin::WishAtTheEnd) {
             shared.rouse();
         }
         shared.request(Request::Wishes);

@@ -6,8 +6,8 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use segwal::fault::{Op, Repeat, SimDisk, When};
-use segwal::{ErrorKind, Wal, WalOptions, WalReader};
-use testkit::TempDir;
+use segwal::{ErrorKind, OnFull, Wal, WalOptions, WalReader};
+use testkit::{TempDir, wait_until};
 
 use crate::scene::{LIMIT, small, within};
 
@@ -304,4 +304,30 @@ fn a_reader_is_told_of_damage_below_the_durable_position() {
     fs::remove_file(&segment).unwrap();
     let missing = reader.records(lsns[0]).unwrap().next().unwrap();
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+/// The background synced up to the hole, and nobody asked it again when the hole was filled.
+#[test]
+fn an_append_behind_unsynced_segments_goes_on_when_the_hole_below_them_is_filled() {
+    let dir = TempDir::in_memory();
+    let mut options = small();
+    options.max_unsynced_segments(2);
+    options.on_full(OnFull::Block { timeout: LIMIT });
+    let wal = &options.open(dir.path()).unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let (position, held) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut appender = wal.appender().unwrap();
+            let reservation = appender.reserve(8).unwrap();
+            position.send(()).unwrap();
+            assert!(released.recv().is_err());
+            reservation.publish();
+        });
+        held.recv().unwrap();
+        scope.spawn(move || (0..30).for_each(|_| _ = wal.append(&[7; 1000]).unwrap()));
+        assert!(wait_until(LIMIT, || wal.stats().backpressure > 0
+            && wal.stats().background_syncs > 0));
+        drop(release);
+    });
 }

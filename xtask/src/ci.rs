@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use testkit::record::workspace_root;
 
 use crate::command::{cargo, succeed};
-use crate::{loom, seeded, targets, tidy};
+use crate::{loom, seeded, shuttle, targets, tidy};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
@@ -50,7 +50,7 @@ const fn chore(name: &'static str, run: fn() -> Result<()>) -> Step {
 }
 
 /// The steps, the quick ones first.
-static STEPS: [Step; 12] = [
+static STEPS: [Step; 13] = [
     cargo_step("fmt", &["fmt", "--all", "--check"]),
     chore("tidy", tidy::run),
     cargo_step(
@@ -78,6 +78,7 @@ static STEPS: [Step; 12] = [
     },
     cargo_step("doc-tests", &["test", "--doc", "--workspace"]),
     chore("loom", || loom::run(&loom::Options::all())),
+    chore("shuttle", || shuttle::run(&shuttle::Options::all())),
     chore("examples", run_examples),
     cargo_step(
         "crash-states",

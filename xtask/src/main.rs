@@ -1,4 +1,4 @@
-//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|seeded|ci|campaign|skips`.
+//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|shuttle|seeded|ci|campaign|skips`.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
@@ -12,6 +12,7 @@ mod command;
 mod loom;
 mod seeded;
 mod setup;
+mod shuttle;
 mod skips;
 mod targets;
 mod tidy;
@@ -35,6 +36,8 @@ enum Chore {
     Tidy,
     /// Run the concurrency models under the model checker
     Loom(loom::Options),
+    /// Run the whole engine in random orders
+    Shuttle(shuttle::Options),
     /// Demand that the general checks find each deliberate bug in the engine
     Seeded(seeded::Options),
     /// Run every check there is, and print what each took
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Setup => setup::run(),
         Chore::Tidy => tidy::run(),
         Chore::Loom(options) => loom::run(&options),
+        Chore::Shuttle(options) => shuttle::run(&options),
         Chore::Seeded(options) => seeded::run(&options),
         Chore::Ci(options) => ci::run(&options),
         Chore::Campaign(options) => campaign::run(&options),

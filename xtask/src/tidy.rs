@@ -21,12 +21,13 @@ use crate::command::program;
 use source::Source;
 
 /// Where Rust files follow the rules on shape and words.
-const RUST_DIRECTORIES: [&str; 8] = [
+const RUST_DIRECTORIES: [&str; 9] = [
     "src",
     "crates",
     "xtask",
     "tests",
     "loom-tests",
+    "shuttle-tests",
     "benches",
     "examples",
     "perf",

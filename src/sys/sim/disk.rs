@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
+
+use crate::sync::MutexGuard;
 
 use super::super::{Access, Disk, DiskFile, FileSystem, Lock, Made};
 use super::SimDisk;

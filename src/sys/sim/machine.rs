@@ -2,8 +2,10 @@
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::{error, fmt};
+
+use crate::sync::{Mutex, MutexGuard};
 
 use super::super::FileSystem;
 use super::directory::Node;
@@ -64,7 +66,7 @@ pub fn is_machine_off(error: &io::Error) -> bool {
 
 /// The state, whether or not a thread panicked with it: every change of it is complete.
 pub(super) fn lock(machine: &Shared) -> MutexGuard<'_, Machine> {
-    machine.lock().unwrap_or_else(PoisonError::into_inner)
+    machine.lock()
 }
 
 impl Machine {
