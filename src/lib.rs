@@ -78,7 +78,44 @@ pub use crate::{
     },
 };
 
-/// A disk that fails, lies, tears and loses power when it is told to, for tests.
+/// A disk that fails, lies, tears and loses power when it is told to, for crash tests of this crate and of those who embed it.
+///
+/// [`WalOptions::open_on`] opens a log on a [`SimDisk`](fault::SimDisk), [`WalReader::open_on`] reads one. There are no threads
+/// and no time: what the background would do is done by the call that needs it, and random numbers follow from a seed, so
+/// the same calls give the same operations. Each can be made to go wrong, by its number or its kind; and what a power cut
+/// leaves can be asked for at any moment, at random or choice by choice.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use segwal::fault::{Op, Repeat, SimDisk, When};
+/// use segwal::{ErrorKind, WalOptions};
+///
+/// let mut options = WalOptions::new();
+/// options.segment_size(64 << 10);
+/// let disk = SimDisk::new();
+/// let wal = options.open_on(&disk, "/log", 1)?;
+/// let acknowledged = wal.append(b"acknowledged")?;
+/// wal.sync_to(acknowledged)?;
+/// wal.append(b"perhaps")?;
+///
+/// // Whatever a power cut leaves, what was acknowledged is there.
+/// for seed in 0..20 {
+///     let left = options.open_on(&disk.crash_image(seed), "/log", 2)?;
+///     assert_eq!(&*left.get(acknowledged)?, b"acknowledged");
+/// }
+///
+/// // The next sync fails: the log is poisoned, and says so.
+/// disk.fail_at(When::Nth(Op::MapSync, 0), 5, Repeat::Once);
+/// assert_eq!(wal.sync().unwrap_err().kind(), ErrorKind::Poisoned);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `examples/crash_test.rs` tests a small key-value engine with it: power cuts, a lying disk and a full one. The errors of
+/// [`fail_at`](fault::SimDisk::fail_at) are numbers of the system's; which of them a log survives is in `docs/durability.md`.
+///
+/// Covered by semantic versioning as everything public. The sequence of operations of a call is not: a later version may
+/// need more or fewer.
 #[cfg(all(feature = "fault", not(all(loom, feature = "loom"))))]
 pub mod fault {
     pub use crate::sys::FileSystem;

@@ -263,3 +263,25 @@ fn a_hold_that_was_moved_back_says_so_in_both_slots() {
         assert_eq!(listed(&wal), [(Some("replica".to_owned()), at[3], false)]);
     }
 }
+
+/// Positions that a truncation made void are positions still: what is kept from there on is what is not void.
+#[test]
+fn a_hold_on_a_void_position_keeps_what_follows_the_truncation() {
+    let dir = TempDir::in_memory();
+    let wal = small().open(dir.path()).unwrap();
+    let at = ten(&wal);
+    let hold = wal.hold_named("replica", at[5]).unwrap();
+    wal.truncate_from(at[3]).unwrap();
+    let new = wal.append(b"after the truncation").unwrap();
+    wal.discard_before(wal.end()).unwrap();
+    assert_eq!(wal.head(), at[5]);
+    refused(wal.reset(), ErrorKind::InvalidState);
+    drop((hold, wal));
+    let wal = small().open(dir.path()).unwrap();
+    assert_eq!((wal.head(), wal.holds()[0].lsn()), (at[5], at[5]));
+    let records = read_all(&wal, wal.head());
+    assert_eq!(records, [(new, b"after the truncation".to_vec())]);
+    wal.release_hold("replica").unwrap();
+    wal.reset().unwrap();
+    assert_eq!(wal.head(), wal.end());
+}

@@ -1,52 +1,51 @@
 //! Faults: which operation of a simulated disk goes wrong, and how.
 
-/// The kinds of operations. One call of [`Disk`](super::super::Disk), [`DiskFile`](super::super::DiskFile) or
-/// [`Mapping`](super::super::Mapping) is one operation; [`Mapping::bytes`](super::super::Mapping::bytes) and
-/// [`Mapping::kept`](super::super::Mapping::kept) are none.
+/// The kinds of operations: each call to the system that a log would make on a disk, and each store into a mapping. Reading
+/// mapped bytes is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Op {
-    /// `Disk::make_dir`.
+    /// The directory of the log is made, or found.
     MakeDir,
-    /// `Disk::list`.
+    /// The names in a directory are read.
     List,
-    /// `Disk::sync_dir`.
+    /// The names in a directory are made durable.
     DirSync,
-    /// `Disk::lock`.
+    /// The lock of the log is taken.
     Lock,
-    /// `Disk::create`.
+    /// A new file is made.
     Create,
-    /// `Disk::open`.
+    /// A file is opened.
     Open,
-    /// `Disk::rename`.
+    /// A file gets another name.
     Rename,
-    /// `Disk::remove` and `Disk::remove_dir`.
+    /// A file, or an empty directory, is removed.
     Remove,
-    /// `Disk::file_system`.
+    /// The file system is asked for.
     FileSystem,
-    /// `DiskFile::len` and `DiskFile::id`.
+    /// The length or the number of a file is asked for.
     Stat,
-    /// `DiskFile::allocate`.
+    /// Blocks are allocated.
     Allocate,
-    /// `DiskFile::truncate`.
+    /// A file is cut.
     Truncate,
-    /// `DiskFile::read_at`.
+    /// Bytes are read by a call.
     Read,
-    /// `DiskFile::write_at`.
+    /// Bytes are written by a call.
     Write,
-    /// `DiskFile::unshare`.
+    /// Blocks that a copy shares are replaced by others.
     Unshare,
-    /// `DiskFile::sync`.
+    /// All of a file is made durable.
     FileSync,
-    /// `DiskFile::advise_random`, `DiskFile::drop_cache` and `Mapping::release`.
+    /// The kernel is advised.
     Advise,
-    /// `DiskFile::map`.
+    /// A file is mapped.
     Map,
-    /// `Mapping::store`.
+    /// Bytes are stored into a mapping. Appends are these, and cannot fail.
     Store,
-    /// `Mapping::sync`.
+    /// Pages of a mapping are made durable. Commits are these.
     MapSync,
-    /// `Mapping::populate_write`.
+    /// Pages of a mapping are brought in.
     Populate,
 }
 

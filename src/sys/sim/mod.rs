@@ -238,7 +238,7 @@ impl SimDisk {
         Ok(())
     }
 
-    /// What [`Disk::file_system`](super::Disk::file_system) answers.
+    /// Which file system the disk says it has: ext4 unless told otherwise.
     pub fn set_file_system(&self, file_system: FileSystem) {
         lock(&self.machine).file_system = file_system;
     }
