@@ -43,10 +43,8 @@ fn scrubbed_files_hold_no_discarded_payload_and_others_do() {
         wal.sync().unwrap();
         let before = sightings(dir.path());
         assert!(before >= 5, "{before}");
-        // Ready files are used up by short segments, so that all that are left were made ready from discarded ones.
+        // Every file that was ready or waited for its turn is used up, and made ready again, several times over.
         wal.discard_before(wal.end()).unwrap();
-        let reaches = wait_until(LIMIT, || wal.stats().recyclable_segments <= 2);
-        assert!(reaches, "{:?}", wal.stats());
         let ready = small_steps(&wal);
         assert!(ready, "{:?}", wal.stats());
         wal.close().unwrap();
@@ -59,7 +57,7 @@ fn scrubbed_files_hold_no_discarded_payload_and_others_do() {
     assert_eq!(seen[1], 0, "{seen:?}");
 }
 
-/// Goes through a dozen files with as few bytes as it can.
+/// Goes through sixty files with as few bytes as it can.
 fn small_steps(wal: &Wal) -> bool {
     let reused = wal.stats().reused_segments;
     wait_until(LIMIT, || {
@@ -67,7 +65,7 @@ fn small_steps(wal: &Wal) -> bool {
         if wal.append(&[0; 2100]).is_ok() {
             wal.discard_before(wal.end()).unwrap();
         }
-        wal.stats().reused_segments >= reused + 12
+        wal.stats().reused_segments >= reused + 60
     })
 }
 
