@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
-use segwal::{Error, ErrorKind, Lsn, OnFull, Wal, WalOptions};
+use segwal::{Error, ErrorKind, Lsn, OnFull, SpaceCause, SpacePressure, Wal, WalOptions};
 use testkit::volume::take_all;
 use testkit::wait_until;
 
@@ -96,7 +97,7 @@ type Passes = fn(&Wal, &Error) -> bool;
 
 /// Those of a preparer that is merely behind.
 fn is_behind(wal: &Wal, error: &Error) -> bool {
-    let full = wal.stats().failed_preparations > 0 && wal.stats().ready_segments == 0;
+    let full = matches!(wal.space_pressure(), SpacePressure::Full(_));
     error.kind() == ErrorKind::Backpressure || error.kind() == ErrorKind::NoSpace && !full
 }
 
@@ -115,11 +116,30 @@ fn append_until_refused(wal: &Wal) -> (u64, Error) {
     unreachable!("numbers do not end");
 }
 
+/// What the hook is told, as it comes.
+fn told_of_pressure(wal: &Wal) -> mpsc::Receiver<SpacePressure> {
+    let (sender, told) = mpsc::channel();
+    wal.on_space_pressure(move |pressure| _ = sender.send(pressure))
+        .unwrap();
+    told
+}
+
+fn wait_for_full(told: &mpsc::Receiver<SpacePressure>) {
+    let full = SpacePressure::Full(SpaceCause::DiskFull);
+    while told.recv_timeout(LIMIT).unwrap() != full {}
+}
+
 fn fill_and_go_on(mount: &Path, log: &Path) {
     let wal = open(log);
+    let told = told_of_pressure(&wal);
     let (count, error) = append_until_refused(&wal);
     println!("{count} records, then: {error}");
     assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    wait_for_full(&told);
+    assert_eq!(
+        wal.space_pressure(),
+        SpacePressure::Full(SpaceCause::DiskFull)
+    );
     assert!(count > 200, "{count} records");
     assert_eq!(numbers(&wal).last(), Some(&(count - 1)));
     check_files(log);
@@ -147,8 +167,9 @@ fn go_on(wal: &Wal, log: &Path) {
         append_patiently(wal, number, has_space).unwrap();
     }
     assert_eq!(numbers(wal), (half..next + 100).collect::<Vec<_>>());
-    let stats = wal.stats();
-    println!("goes on: {} reused, {:?}", stats.reused_segments, stats);
+    let over = wait_until(LIMIT, || wal.space_pressure() == SpacePressure::None);
+    println!("goes on: {:?}", wal.stats());
+    assert!(over, "{:?}", wal.space_pressure());
     wal.close().unwrap();
     check_files(log);
 }
@@ -187,8 +208,12 @@ fn open_shared(log: &Path) {
 
 fn fill_thin(log: &Path) {
     let wal = open(log);
+    let told = told_of_pressure(&wal);
     let (count, error) = append_until_refused(&wal);
     println!("{count} records, then: {error}");
+    if error.kind() == ErrorKind::NoSpace {
+        wait_for_full(&told);
+    }
     let expected = matches!(error.kind(), ErrorKind::NoSpace | ErrorKind::Poisoned);
     assert!(expected, "{error}");
     assert!(count > 50, "{count} records");
