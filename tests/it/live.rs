@@ -39,11 +39,12 @@ fn options() -> WalOptions {
     options
 }
 
-/// Mostly short, now and then a good part of a segment. The length follows from the names, so that a cut one is noticed.
+/// Mostly short, now and then a good part of a segment, though three of them fit into a batch. The length follows from the
+/// names, so that a cut one is noticed.
 fn record(writer: u32, sequence: u64) -> Vec<u8> {
     let mut rng = Rng::new(u64::from(writer).rotate_left(32) ^ sequence);
     let len = if rng.chance(1, 60) {
-        rng.below(30_000)
+        rng.below(18_000)
     } else {
         rng.below(600)
     };
