@@ -6,7 +6,7 @@
 //! queues of `crossbeam`, is one step to it; and it knows no weak memory: orderings are the business of `loom-tests/`.
 //!
 //! A scenario that holds is worth something only if it can fail, so each has twins: the same scenario with one deliberate
-//! mistake in the engine, a [`Bug`](segwal::internals::Bug) or a [`Twin`](segwal::internals::twin::Twin), which some schedule
+//! mistake in the engine, a `Bug` or a `Twin`, which some schedule
 //! must find.
 //!
 //! ```text
