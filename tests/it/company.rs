@@ -136,10 +136,7 @@ fn a_file_with_two_names_is_refused() {
 #[test]
 fn a_device_is_refused() {
     if !is_root() {
-        skip!(
-            "a device among the files",
-            "making a device node needs root"
-        );
+        skip!("device-node-refused", "making a device node needs root");
     }
     for name in FILES {
         // The null device: reads as empty, takes every write.

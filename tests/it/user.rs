@@ -21,7 +21,7 @@ const NOBODY: u32 = 65534;
 #[test]
 fn files_of_another_user_are_refused_before_anything_is_made() {
     if !is_root() {
-        skip!("files of another user", "giving files away needs root");
+        skip!("files-of-another-user", "giving files away needs root");
     }
     for name in ["", "LOCK", "COOKIE", "00000000000000000006.seg"] {
         let dir = TempDir::in_memory();
@@ -198,12 +198,12 @@ fn what_an_ordinary_user_may_not_write_or_read_is_refused_with_its_name() {
     chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     let Ok(ended) = in_a_child("refusals", dir.path(), Some(NOBODY)) else {
         skip!(
-            "refusals of an ordinary user",
+            "ordinary-user-refused",
             "another user cannot run the tests' binary"
         );
     };
     succeeded(&ended);
-    ran!("refusals of an ordinary user");
+    ran!("ordinary-user-refused");
 }
 
 fn refusals_of_an_ordinary_user(dir: &Path) {
@@ -300,7 +300,7 @@ fn run(tool: &str, arguments: &[&str]) -> Result<(), String> {
 fn a_read_only_file_system_is_read_and_not_written() {
     let mounted = match Mounted::new() {
         Ok(mounted) => mounted,
-        Err(reason) => skip!("a read-only file system", "{reason}"),
+        Err(reason) => skip!("read-only-file-system", "{reason}"),
     };
     let log = mounted.0.join("log");
     live(&log);
@@ -313,5 +313,5 @@ fn a_read_only_file_system_is_read_and_not_written() {
     let reader = Wal::open_read_only(&log).unwrap();
     assert!(reader.records(reader.head().unwrap()).unwrap().count() > 0);
     assert!(look(&log) == bytes);
-    ran!("a read-only file system");
+    ran!("read-only-file-system");
 }
