@@ -90,7 +90,11 @@ impl Workload {
             Scale::Small => rng.range(3..8),
             Scale::Large => rng.range(5..26),
         };
-        let steps = (0..count).map(|_| step(&mut rng, scale)).collect();
+        let mut steps: Vec<_> = (0..count).map(|_| step(&mut rng, scale)).collect();
+        if rng.chance(1, 4) {
+            // The head moves several times between two syncs of `COOKIE`.
+            steps.extend((0..4).rev().map(|back| Step::Discard(Some(back))));
+        }
         Self {
             segment_size,
             seed,
