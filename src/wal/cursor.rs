@@ -103,12 +103,13 @@ impl Cursor {
 
     /// The record at the place, or one step towards it.
     fn step(&mut self, shared: &Shared, published: Published) -> Result<Option<Record>> {
-        let head = shared.head();
-        if self.at < head {
+        // Looked up before the head: a discard moves the head, and only then forgets the ranges below it.
+        let rewind = shared.rewinds.end_of(self.at);
+        if self.at < shared.head() {
             self.at = shared.not_discarded(self.at)?;
             return Ok(None);
         }
-        if let Some(rewind) = shared.rewinds.end_of(self.at) {
+        if let Some(rewind) = rewind {
             self.at = rewind;
             return Ok(None);
         }

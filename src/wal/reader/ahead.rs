@@ -5,8 +5,9 @@
 //! at one look.
 //!
 //! The first look walks the frames from the beginning of the segment on in which the known durable position lies: beside a live
-//! writer that is the active segment, as a rule. Rewinds before it are found by their pointers. A later look goes on where the
-//! one before has ended.
+//! writer that is the active segment, as a rule. Rewinds before it are found by their pointers, down to where the reader begins: the head
+//! may have passed it meanwhile, and with it rewinds that void what the reader still finds. A later look goes on where the one
+//! before has ended.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Activation, FrameKind, PreviousEnd, Rewind};
@@ -29,21 +30,21 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// A first look; everything below `durable` is known to be durable.
-    pub(super) fn of(reader: &WalReader, durable: Lsn) -> Result<Self> {
+    /// A first look, for a reader that begins at `from`; everything below `durable` is known to be durable.
+    pub(super) fn of(reader: &WalReader, from: Lsn, durable: Lsn) -> Result<Self> {
         let mut durable = durable;
         for _ in 1..LOOKS {
             let head = reader.head()?;
-            let looked = Self::look(reader, head, durable);
+            let looked = Self::look(reader, from, durable);
             if looked.is_ok() || reader.head()? == head {
                 return looked;
             }
             durable = reader.durable()?;
         }
-        Self::look(reader, reader.head()?, durable)
+        Self::look(reader, from, durable)
     }
 
-    fn look(reader: &WalReader, head: Lsn, durable: Lsn) -> Result<Self> {
+    fn look(reader: &WalReader, from: Lsn, durable: Lsn) -> Result<Self> {
         let Some(stretch) = reader.stretch(durable.segment())? else {
             let path = reader.directory.segment(durable.segment());
             let what = "the segment in which the log is known to be durable has no valid header";
@@ -57,7 +58,7 @@ impl Ahead {
         let mut pages = Pages::new(&reader.directory, reader.manifest.segment_size);
         let links = |id| reader.links_of(id);
         let lost = |at| broken(&reader.directory, at);
-        ahead.trail.walk_back(head, &mut pages, links, lost)?;
+        ahead.trail.walk_back(from, &mut pages, links, lost)?;
         Ok(ahead)
     }
 
@@ -113,5 +114,37 @@ impl WalReader {
             None => None,
         };
         Ok(activation(id)?.zip(next.and_then(|next: Activation| next.previous)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::WalOptions;
+    use crate::wal::Wal;
+
+    /// A truncation and a discard came between the reader's look at the head and its look at what is durable. It once looked
+    /// for truncations down to the new head alone, and gave out what was void before it.
+    #[test]
+    fn what_the_head_has_passed_since_the_reader_began_is_known_to_be_void() {
+        let dir = testkit::TempDir::in_memory();
+        let wal = WalOptions::new()
+            .segment_size(8192)
+            .open(dir.path())
+            .unwrap();
+        let first = wal.append(b"kept").unwrap();
+        let void = wal.append(b"void").unwrap();
+        wal.truncate_after(first).unwrap();
+        let after = wal.append(b"after").unwrap();
+        while wal.end().segment() == first.segment() {
+            wal.append(&[0; 1000]).unwrap();
+        }
+        wal.discard_before(after).unwrap();
+        wal.sync().unwrap();
+        let reader = Wal::open_read_only(dir.path()).unwrap();
+        let durable = reader.durable().unwrap();
+        assert!(durable.segment() > first.segment());
+        let ahead = Ahead::of(&reader, first, durable).unwrap();
+        assert!(ahead.is_void(void) && !ahead.is_void(first) && !ahead.is_void(after));
     }
 }

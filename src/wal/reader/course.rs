@@ -126,7 +126,7 @@ impl<'a> Course<'a> {
                 (Some(ahead), Some(segment)) if ahead.end() == place => {
                     ahead.extend(self.reader, segment)?;
                 }
-                (ahead, _) => *ahead = Some(Ahead::of(self.reader, self.durable)?),
+                (ahead, _) => *ahead = Some(Ahead::of(self.reader, place, self.durable)?),
             }
             self.sight = Sight::Taken;
         }
