@@ -172,6 +172,13 @@ impl Watch {
         self.call_tasks()
     }
 
+    /// As [`announce`](Self::announce), for the last time. Calls the tasks without a mark, too: another announcer may have taken
+    /// it, and not come to call them yet, and nobody would wake them after this.
+    pub fn announce_end(&self, host: &dyn Host) -> Audience {
+        self.announce(host);
+        self.call_tasks()
+    }
+
     fn call_tasks(&self) -> Audience {
         let mut guard = self.tasks.lock();
         let tasks = &mut *guard;
@@ -239,5 +246,40 @@ impl Watch {
     fn leave(&self, count: u32) {
         // AcqRel: as in `enter`.
         self.waiting.fetch_sub(count, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody sleeps in these tests.
+    #[derive(Debug)]
+    struct Awake;
+
+    impl Host for Awake {
+        fn wait(&self, _: &AtomicU32, _: u32, _: Option<u64>) -> Waited {
+            Waited::Woken
+        }
+
+        fn wake(&self, _: &AtomicU32, _: Sleepers) {}
+
+        fn now_ns(&self) -> u64 {
+            0
+        }
+
+        fn pause(&self, _: u32) {}
+    }
+
+    /// The ticker ended between the two steps of whoever announced the end, and the task slept for ever.
+    #[test]
+    fn the_last_announcement_calls_tasks_whose_mark_another_announcer_took() {
+        let watch = Watch::new();
+        watch.leave_waker(&Awake, None, Waker::noop());
+        // AcqRel: the first step of `announce`.
+        watch.word.fetch_and(!MARK, Ordering::AcqRel);
+        assert_eq!(watch.announce(&Awake), Audience::Served);
+        assert_eq!(watch.announce_end(&Awake), Audience::TasksDue);
+        assert_eq!((watch.take_due().len(), watch.waiting()), (1, 0));
     }
 }

@@ -13,6 +13,7 @@ use crate::format::{FIRST_FRAME, FrameHeader, FrameKind};
 use crate::log::Published;
 use crate::lsn::Lsn;
 use crate::segment::Held;
+use crate::sync::Ordering;
 
 use super::frame::{Frame, discarded};
 use super::record::Record;
@@ -159,7 +160,9 @@ impl Shared {
     /// an empty log moves from the one to the other, and nothing is lost between.
     pub(super) fn not_discarded(&self, lsn: Lsn) -> Result<Lsn> {
         let head = self.head();
-        let is_seal = || self.core.window().seal_of(lsn.segment()) == Some(lsn);
+        // Acquire: pairs with `follow_head`. The window may have forgotten the seal that the head has left.
+        let left = || self.left_by_head.load(Ordering::Acquire) == lsn.to_word();
+        let is_seal = || left() || self.core.window().seal_of(lsn.segment()) == Some(lsn);
         let next = lsn.segment().saturating_add(1);
         if lsn >= head {
             Ok(lsn)

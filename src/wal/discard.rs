@@ -148,6 +148,8 @@ impl Shared {
         };
         // D1: which makes the first page of that segment durable.
         self.make_durable(first, None)?;
+        // Release: pairs with `not_discarded`; before the head, so that who sees the new head knows where it came from.
+        self.left_by_head.store(head.to_word(), Ordering::Release);
         self.place_head(first, Crossing::Enough)
     }
 

@@ -80,6 +80,7 @@ impl Opened {
             cookie: self.cookie,
             flush: Box::new(MsyncRange),
             head: AtomicU64::new(self.head.to_word()),
+            left_by_head: AtomicU64::new(0),
             rewinds: self.rewinds,
             discarding: Mutex::new(()),
             counters,

@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) cookie: CookieFile,
     pub(crate) flush: Box<dyn Flush>,
     pub(crate) head: AtomicU64,
+    /// The end of the segment that the head left last without passing a record; as a word, zero for none.
+    pub(crate) left_by_head: AtomicU64,
     pub(crate) rewinds: Rewinds,
     /// Held while the head moves.
     pub(crate) discarding: Mutex<()>,

@@ -100,8 +100,9 @@ fn serve(shared: &Shared) {
     };
     published.serve(&OsHost, TICK_NS, || shared.ending.has_ended(), look);
     // Who leaves a waker after this finds the end by itself.
-    shared.announce(Visibility::Published);
-    shared.announce(Visibility::Durable);
+    for watch in [published, &shared.watches.durable] {
+        watch.announce_end(&OsHost);
+    }
     shared.wake_tasks();
 }
 
