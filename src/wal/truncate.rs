@@ -100,7 +100,7 @@ impl Shared {
         let checksum = Checksum::of(&payload);
         let grains = u32::try_from(frame_size(fields.len) / GRAIN).unwrap_or(u32::MAX);
         let terms = self.terms(self.patience);
-        self.with_seat(|seat| {
+        let rewound = self.with_seat(|seat| {
             self.room
                 .reserve_before_rotation(&self.core, seat, grains, &terms, |mut claim| {
                     claim.fill(|segment, span| segment.write(span, &fields, checksum, [payload]));
@@ -110,9 +110,12 @@ impl Shared {
                         from
                     };
                     self.rewinds.note(noted, claim.lsn());
-                    claim.publish()
+                    let end = claim.end();
+                    (claim.publish(), end)
                 })
-        })
-        .map_err(|error| self.explain(error))
+        });
+        let (lsn, end) = rewound.map_err(|error| self.explain(error))?;
+        self.appended(end);
+        Ok(lsn)
     }
 }
