@@ -2,6 +2,7 @@
 //!
 //! Nothing is counted on the path of an append: every counter changes at a sync, at a rotation, or in the background.
 
+use crate::lsn::Lsn;
 use crate::sync::{AtomicU64, Ordering};
 
 /// One number that only grows.
@@ -43,6 +44,11 @@ macro_rules! counters {
             pub recyclable_segments: u64,
             /// Segments that are discarded and kept only by readers.
             pub pinned_segments: u64,
+            /// The lowest of the segments that are discarded and kept only by readers; `None` if there is none.
+            pub oldest_pinned_segment: Option<u32>,
+            /// Where the oldest record begins that is being written now, at the earliest; `None` if none is. The same position
+            /// in several snapshots means a writer that hangs.
+            pub oldest_busy: Option<Lsn>,
             /// Tails that wait: threads, and tasks that are to be woken.
             pub waiting_tails: u64,
         }

@@ -87,6 +87,11 @@ impl Shelf {
         self.pinned.lock().len()
     }
 
+    /// The lowest of the segments that are kept only by readers.
+    pub(crate) fn oldest_pinned(&self) -> Option<u32> {
+        self.pinned.lock().iter().map(|retired| retired.id).min()
+    }
+
     /// Whether no more segments can be adopted.
     pub(crate) fn is_full(&self) -> bool {
         self.ready.is_full()

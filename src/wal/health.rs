@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind};
 use crate::lsn::Lsn;
 
 use super::Wal;
+use super::shared::Shared;
 use super::space::SpacePressure;
 
 /// Whether the log does what it should, the worst first.
@@ -45,15 +46,19 @@ impl Wal {
         {
             return Health::Pressure(failure);
         }
-        let end = shared.core.end();
-        match shared
-            .core
-            .slots()
-            .lowest()
-            .and_then(|(bound, _)| Lsn::from_word(bound))
-        {
-            Some(oldest) if oldest < end => Health::Stalled { oldest },
-            _ => Health::Ok,
+        match shared.oldest_busy() {
+            Some(oldest) => Health::Stalled { oldest },
+            None => Health::Ok,
         }
+    }
+}
+
+impl Shared {
+    /// Where the oldest record begins that is being written, at the earliest.
+    pub(crate) fn oldest_busy(&self) -> Option<Lsn> {
+        // The end first: a slot that became busy since lies beyond it.
+        let end = self.core.end();
+        let (bound, _) = self.core.slots().lowest()?;
+        Lsn::from_word(bound).filter(|oldest| *oldest < end)
     }
 }

@@ -335,6 +335,8 @@ impl Wal {
             ready_segments: shared.shelf.ready_count() as u64,
             recyclable_segments: shared.shelf.reusable_count() as u64,
             pinned_segments: shared.shelf.pinned_count() as u64,
+            oldest_pinned_segment: shared.shelf.oldest_pinned(),
+            oldest_busy: shared.oldest_busy(),
             waiting_tails: shared.watches.waiting(),
             ..stats
         }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use segwal::fault::SimDisk;
 use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
 
-use crate::scene::{read_all, refused};
+use testkit::{TempDir, wait_until};
+
+use crate::scene::{LIMIT, read_all, refused, small};
 
 const DIR: &str = "/log";
 const SEED: u64 = 11;
@@ -154,4 +156,47 @@ fn a_discarded_segment_that_the_page_cache_lost_is_refilled_and_others_are_not()
     assert!(stats.refilled_bytes >= 2 * (16 << 10), "{stats:?}");
     assert_eq!(stats.refilled_bytes % (16 << 10), 0);
     assert_eq!(read_all(&wal, wal.head()).len(), 30);
+}
+
+#[test]
+fn the_oldest_writer_and_the_oldest_reader_can_be_told() {
+    let dir = TempDir::in_memory();
+    let wal = small().open(dir.path()).unwrap();
+    let first = wal.append(&[1; 3000]).unwrap();
+    assert_eq!(wal.stats().oldest_busy, None);
+    let mut appender = wal.appender().unwrap();
+    let reservation = appender.reserve(100).unwrap();
+    assert_eq!(wal.stats().oldest_busy, Some(reservation.lsn()));
+    reservation.publish();
+    drop(appender);
+    assert_eq!(wal.stats().oldest_busy, None);
+    let record = wal.get(first).unwrap();
+    let (second, later) = append_beyond(&wal, first);
+    let another = wal.get(second).unwrap();
+    assert_eq!(wal.stats().oldest_pinned_segment, None);
+    wal.discard_before(later).unwrap();
+    assert_eq!(wal.stats().oldest_pinned_segment, Some(first.segment()));
+    drop(record);
+    let is_next = |oldest| {
+        // Each discard looks for readers that are gone.
+        wal.append(&[3; 3000]).unwrap();
+        wal.discard_before(wal.end()).unwrap();
+        oldest == Some(second.segment())
+    };
+    let moved_on = wait_until(LIMIT, || is_next(wal.stats().oldest_pinned_segment));
+    assert!(moved_on, "{:?}", wal.stats());
+    drop(another);
+}
+
+/// Appends behind `first` until two segments were left; records of the second and of the third one.
+fn append_beyond(wal: &Wal, first: Lsn) -> (Lsn, Lsn) {
+    let append = || wal.append(&[2; 3000]).unwrap();
+    let next_in = |id| loop {
+        let lsn = append();
+        if lsn.segment() > id {
+            return lsn;
+        }
+    };
+    let second = next_in(first.segment());
+    (second, next_in(second.segment()))
 }
