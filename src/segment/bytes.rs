@@ -4,8 +4,9 @@
 //! carry the proof, so that everything above is safe code:
 //!
 //! # Invariants
-//! * B1. [`Exclusive`] is the only value that stores into its mapping: it is made from a mapping that nobody else has used,
-//!   or from a retired segment whose last reader is gone, and storing takes it mutably. Whoever still has a handle to an
+//! * B1. [`Exclusive`] is the only value that stores into its mapping: it is made from a file that nobody else reads, or from
+//!   a retired segment whose last reader is gone, and storing takes it mutably. Recovery alone makes one of a file with records
+//!   that an earlier life of the log may have lent out: it stores behind them, or the very bytes that stand there. Whoever still has a handle to an
 //!   earlier life of the mapping, such as an idle appender, holds no claim and no pin there, and so never touches it.
 //! * B2. [`Frames::fill`] stores within a [`Span`] that it borrows mutably. Spans of one segment are disjoint and cannot be
 //!   forged or copied (K1), they begin behind the first block, and an `Exclusive` of the same mapping was given up for the
@@ -37,7 +38,7 @@ pub(crate) struct Exclusive {
 }
 
 impl Exclusive {
-    /// Maps the first `size` bytes of a file that nobody else has mapped.
+    /// Maps the first `size` bytes of a file that nobody else stores into.
     pub(crate) fn map(file: &dyn DiskFile, size: u64) -> io::Result<Self> {
         let mapping = file.map(usize_of(size))?;
         Ok(Self {

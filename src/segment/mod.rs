@@ -18,7 +18,7 @@
 //! | `salts` | which salt rules which part of it |
 //! | `prepare`, `scrub`, `shelf` | making segments ready; zeros over what they held; the ready and the recycle queue |
 //! | `refill` | every page in a folio of its own |
-//! | `registry` | the segments that hold records, and who reads them |
+//! | `registry`, `readers` | the segments that hold records; who reads them, or read them before the log was opened again |
 //! | `prefault` | writable pages ahead of the tail |
 //! | `source` | a segment's bytes for a scan |
 //! | `cookie`, `hold` | the open `COOKIE`; the open file of a named hold |
@@ -32,6 +32,7 @@ mod hold;
 mod name;
 mod prefault;
 mod prepare;
+mod readers;
 mod refill;
 mod registry;
 mod salts;
@@ -48,6 +49,7 @@ pub(crate) use hold::HoldFile;
 pub(crate) use name::{COOKIE, LOCK, MANIFEST, Name, hold as hold_name, segment as segment_name};
 pub(crate) use prefault::{Prefaulter, Tick};
 pub(crate) use prepare::Mold;
+pub(crate) use readers::is_read;
 pub(crate) use registry::Registry;
 pub(crate) use salts::Salts;
 pub(crate) use shelf::{Preparation, Shelf};

@@ -1,18 +1,19 @@
 //! [`Registry`]: the segments that hold records, from the head to the active one.
 //!
 //! Segments that open found below the known durable position stay *cold*: no mapping, no table of salts, until somebody
-//! reads there. Readers get a [`Held`] segment, under the lock; a discard takes segments out under the same lock (P1).
+//! reads there. Readers get a [`Held`] segment, under the lock; a discard takes segments out under the same lock, and a log
+//! that ends closes the registry under it (P1).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{PreviousEnd, decode_activation, decode_prepared};
-use crate::log::Pin;
 use crate::sync::Mutex;
-use crate::sys::Access;
+use crate::sys::{Access, FileId};
 
 use super::bytes::{Exclusive, Held};
+use super::readers::Readers;
 use super::salts::Salts;
 use super::source::FileSource;
 use super::{Directory, Segment, name};
@@ -20,12 +21,18 @@ use super::{Directory, Segment, name};
 /// The segments that hold records.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    entries: Mutex<BTreeMap<u32, Entry>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: BTreeMap<u32, Entry>,
+    is_closed: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
-    pin: Pin,
+    readers: Readers,
     state: State,
 }
 
@@ -39,9 +46,10 @@ enum State {
 /// A segment whose records are discarded.
 #[derive(Debug)]
 pub(crate) struct Retired {
-    pub(crate) id: u32,
-    pin: Pin,
-    state: State,
+    pub(super) id: u32,
+    pub(super) readers: Readers,
+    /// If it is mapped.
+    pub(super) segment: Option<Arc<Segment>>,
 }
 
 /// A retired segment that nobody reads: its file may be reused.
@@ -54,71 +62,83 @@ pub(crate) struct Reusable {
 }
 
 impl Registry {
-    /// Adds an activated segment.
+    /// Adds an activated segment, of a file that was made ready in this life of the log.
     pub(crate) fn insert(&self, segment: &Arc<Segment>) {
-        let entry = Entry {
-            pin: Pin::new(),
-            state: State::Warm(Arc::clone(segment)),
-        };
-        self.entries.lock().insert(segment.id(), entry);
+        self.add(
+            segment.id(),
+            Readers::none(),
+            State::Warm(Arc::clone(segment)),
+        );
     }
 
-    /// Adds a segment that ended at `end` and is not needed yet.
-    pub(crate) fn insert_cold(&self, id: u32, end: PreviousEnd) {
-        self.entries.lock().insert(
-            id,
-            Entry {
-                pin: Pin::new(),
-                state: State::Cold(end),
-            },
-        );
+    /// Adds a segment that an earlier life of the log activated.
+    pub(crate) fn insert_found(&self, segment: &Arc<Segment>) {
+        let readers = Readers::of_found(segment.file());
+        self.add(segment.id(), readers, State::Warm(Arc::clone(segment)));
+    }
+
+    /// As [`insert_found`](Self::insert_found): one that ended at `end` and is not needed yet.
+    pub(crate) fn insert_cold(&self, id: u32, file: FileId, end: PreviousEnd) {
+        self.add(id, Readers::of_found(file), State::Cold(end));
+    }
+
+    fn add(&self, id: u32, readers: Readers, state: State) {
+        let entry = Entry { readers, state };
+        self.inner.lock().entries.insert(id, entry);
     }
 
     /// The lowest segment that holds records.
     pub(crate) fn lowest(&self) -> Option<u32> {
-        self.entries.lock().keys().next().copied()
+        self.inner.lock().entries.keys().next().copied()
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.entries.lock().len()
+        self.inner.lock().entries.len()
     }
 
     /// The segment `id`, kept from being reused; `None` if it was discarded or never was.
     ///
     /// A cold one is mapped outside the lock, which rotations take: its guard keeps the file as it is meanwhile.
+    ///
+    /// # Errors
+    /// `Closed` once the registry is.
     pub(crate) fn hold(&self, id: u32, directory: &Directory, size: u64) -> Result<Option<Held>> {
         let (guard, end) = {
-            let entries = self.entries.lock();
-            let Some(entry) = entries.get(&id) else {
+            let inner = self.inner.lock();
+            inner.check()?;
+            let Some(Entry { readers, state }) = inner.entries.get(&id) else {
                 return Ok(None);
             };
-            match &entry.state {
+            match state {
                 State::Warm(segment) => {
-                    return Ok(Some(Held::new(Arc::clone(segment), entry.pin.hold())));
+                    return Ok(Some(Held::new(Arc::clone(segment), readers.hold())));
                 }
-                State::Cold(end) => (entry.pin.hold(), *end),
+                State::Cold(end) => (readers.hold(), *end),
             }
         };
-        let segment = warm_up(id, directory, size, &end)?;
-        Ok(Some(Held::new(self.settle(id, segment), guard)))
+        let segment = self.settle(id, warm_up(id, directory, size, &end))?;
+        Ok(segment.map(|segment| Held::new(segment, guard)))
     }
 
-    /// Keeps the mapping that came first; two readers may have made one at the same time.
-    fn settle(&self, id: u32, segment: Arc<Segment>) -> Arc<Segment> {
-        let mut entries = self.entries.lock();
-        let Some(entry) = entries.get_mut(&id) else {
-            return segment;
+    /// Keeps the mapping that came first; two readers may have made one at the same time. What was discarded meanwhile is not
+    /// held, and what was closed may belong to another log by now: then `mapped` says nothing.
+    fn settle(&self, id: u32, mapped: Result<Arc<Segment>>) -> Result<Option<Arc<Segment>>> {
+        let mut inner = self.inner.lock();
+        inner.check()?;
+        let Some(entry) = inner.entries.get_mut(&id) else {
+            return Ok(None);
         };
         if let State::Warm(first) = &entry.state {
-            return Arc::clone(first);
+            return Ok(Some(Arc::clone(first)));
         }
+        let segment = mapped?;
         entry.state = State::Warm(Arc::clone(&segment));
-        segment
+        Ok(Some(segment))
     }
 
     /// Where segment `id` ended, if it was left and holds records.
     pub(crate) fn seal_of(&self, id: u32) -> Option<u64> {
-        match &self.entries.lock().get(&id)?.state {
+        match &self.inner.lock().entries.get(&id)?.state {
             State::Warm(segment) => segment.sealed_at(),
             State::Cold(end) => Some(end.seal),
         }
@@ -126,7 +146,7 @@ impl Registry {
 
     /// The segment `id` if it is mapped, without a hold.
     pub(crate) fn warm(&self, id: u32) -> Option<Arc<Segment>> {
-        match &self.entries.lock().get(&id)?.state {
+        match &self.inner.lock().entries.get(&id)?.state {
             State::Warm(segment) => Some(Arc::clone(segment)),
             State::Cold(_) => None,
         }
@@ -134,31 +154,76 @@ impl Registry {
 
     /// Takes out every segment below `id`.
     pub(crate) fn take_below(&self, id: u32) -> Vec<Retired> {
-        let mut entries = self.entries.lock();
-        let kept = entries.split_off(&id);
-        let taken = std::mem::replace(&mut *entries, kept);
-        taken
-            .into_iter()
-            .map(|(id, Entry { pin, state })| Retired { id, pin, state })
-            .collect()
+        let mut inner = self.inner.lock();
+        if inner.is_closed {
+            return Vec::new();
+        }
+        let kept = inner.entries.split_off(&id);
+        let taken = std::mem::replace(&mut inner.entries, kept);
+        taken.into_iter().map(Retired::of).collect()
+    }
+
+    /// The log has ended: nobody comes in any more, and whoever reads keeps the file from being reused by a later life.
+    pub(super) fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.is_closed = true;
+        for Entry { readers, state } in inner.entries.values_mut() {
+            // A cold one is held by those alone who are about to hear that the registry is closed.
+            if let State::Warm(segment) = state {
+                std::mem::replace(readers, Readers::none()).leave(segment.file());
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn check(&self) -> Result<()> {
+        if self.is_closed {
+            return Err(Error::new(ErrorKind::Closed, "the log is closed"));
+        }
+        Ok(())
     }
 }
 
 impl Retired {
-    /// The file, if the last reader is gone.
-    pub(crate) fn try_reuse(self) -> Result<Reusable, Self> {
-        let Self { id, pin, state } = self;
-        if let Err(pin) = pin.try_take() {
-            return Err(Self { id, pin, state });
-        }
-        let mapped = match state {
-            State::Warm(segment) => Some((
-                Exclusive::of_retired(segment.frames()),
-                segment.salts().clone(),
-            )),
+    fn of((id, Entry { readers, state }): (u32, Entry)) -> Self {
+        let segment = match state {
+            State::Warm(segment) => Some(segment),
             State::Cold(_) => None,
         };
+        Self {
+            id,
+            readers,
+            segment,
+        }
+    }
+
+    /// The file, if the last reader is gone.
+    pub(crate) fn try_reuse(self) -> Result<Reusable, Self> {
+        let Self {
+            id,
+            readers,
+            segment,
+        } = self;
+        if let Err(readers) = readers.try_take() {
+            return Err(Self {
+                id,
+                readers,
+                segment,
+            });
+        }
+        let mapped = segment.map(|segment| {
+            let bytes = Exclusive::of_retired(segment.frames());
+            (bytes, segment.salts().clone())
+        });
         Ok(Reusable { id, mapped })
+    }
+
+    /// The log has ended, see [`Registry::close`].
+    pub(super) fn leave(self) {
+        if let Some(segment) = &self.segment {
+            self.readers.leave(segment.file());
+        }
     }
 }
 

@@ -23,8 +23,10 @@ use crate::format::{ACTIVATION_OFFSET, Activation, PreviousEnd};
 use crate::lsn::Lsn;
 use crate::stats::Counters;
 use crate::sync::Mutex;
+use crate::sys::FileId;
 
 use super::prepare::{Mold, Ready};
+use super::readers::Readers;
 use super::registry::{Registry, Retired, Reusable};
 use super::salts::Salts;
 use super::{Segment, name};
@@ -117,8 +119,20 @@ impl Shelf {
     }
 
     /// Puts a file of an earlier life, found at open, up for reuse (H3).
-    pub(crate) fn reclaim(&self, id: u32) {
-        self.offer(Reusable { id, mapped: None });
+    pub(crate) fn reclaim(&self, id: u32, file: FileId) {
+        self.pinned.lock().push(Retired {
+            id,
+            readers: Readers::of_found(file),
+            segment: None,
+        });
+        self.unpin();
+    }
+
+    /// The log has ended: nothing is reused any more, and what somebody reads is remembered for a later life.
+    pub(crate) fn close(&self, registry: &Registry) {
+        let mut pinned = self.pinned.lock();
+        registry.close();
+        pinned.drain(..).for_each(Retired::leave);
     }
 
     fn offer(&self, file: Reusable) {
@@ -179,7 +193,10 @@ impl Shelf {
                     counters.removed_segments.add(1);
                 }
                 Err(error) => {
-                    self.reclaim(old);
+                    self.offer(Reusable {
+                        id: old,
+                        mapped: None,
+                    });
                     return Err(error);
                 }
             }

@@ -2,8 +2,9 @@
 //!
 //! # Protocol
 //! `close`: sync; end the log, so that every clone answers `Closed` and every sleeper wakes; wait for
-//! whoever rotates; stop the tail and wait for the writers that reserved before; join the threads; store the mark of a clean close and sync `COOKIE`; release the
-//! lock. The mark is stored only if nothing failed and nothing was appended after the sync, and it is void as soon as a
+//! whoever rotates; stop the tail and wait for the writers that reserved before; join the threads; wait for whoever discards;
+//! store the mark of a clean close and sync `COOKIE`; leave what is read of the log to a later life of it; release the lock.
+//! The mark is stored only if nothing failed and nothing was appended after the sync, and it is void as soon as a
 //! later open writes its epoch frame at that end. While a writer hangs the lock stays, until the last clone is dropped:
 //! nobody may recover a log that somebody still writes to.
 //!
@@ -17,7 +18,7 @@ use crate::sync::{AtomicU32, Ordering};
 use crate::sys::{clock, fork};
 
 use super::reservation::holds_reservation;
-use super::shared::{OsHost, forked};
+use super::shared::{OsHost, Shared, forked};
 use super::{Handle, Wal};
 
 /// How long `close` waits for a writer that hangs.
@@ -25,7 +26,8 @@ const PATIENCE_NS: u64 = 1_000_000_000;
 
 impl Wal {
     /// Makes everything durable, stops the threads and releases the lock. Every clone then answers
-    /// [`Closed`](ErrorKind::Closed); records that were read stay valid.
+    /// [`Closed`](ErrorKind::Closed); a [`Record`](crate::Record) that was read stays valid, also if this process opens the log
+    /// again.
     ///
     /// # Errors
     /// As [`sync`](Self::sync); the lock is released all the same. [`Closed`](ErrorKind::Closed) if it was closed before.
@@ -55,9 +57,12 @@ impl Wal {
         shared.core.stop();
         self.handle.stop();
         let idle = self.await_writers(deadline_ns);
+        // What a discard stored later would go over what the next life says.
+        drop(shared.discarding.lock());
         let marked = closed.and_then(|()| self.mark_clean());
         shared.holds.quiesce();
         idle?;
+        shared.leave();
         drop(self.handle.lock.lock().take());
         synced.and(marked)
     }
@@ -167,6 +172,13 @@ impl Drop for Turn<'_> {
     }
 }
 
+impl Shared {
+    /// Reading ends; records that were read stay as they are, whoever opens the log in this process.
+    fn leave(&self) {
+        self.shelf.close(&self.registry);
+    }
+}
+
 impl Handle {
     /// Stops the threads; the log has ended.
     fn stop(&self) {
@@ -185,5 +197,6 @@ impl Drop for Handle {
         // An error means that it had ended before.
         drop(self.shared.ending.close());
         self.stop();
+        self.shared.leave();
     }
 }

@@ -11,6 +11,11 @@ use crate::segment::Held;
 ///
 /// Its segment is not reused as long as the record, or a clone of it, is alive: the disk space of discarded segments comes
 /// back only then. The checksum was verified when the record was read.
+///
+/// It outlives the log: after [`close`](crate::Wal::close), or the drop of the last handle, its bytes stay as they are, even
+/// if this process opens the log again. Another process that opens it for appending does not know of the record, and may
+/// reuse the segment once it is discarded there: copy what is to be kept beyond that. What
+/// [`WalReader`](crate::WalReader) reads is copied, and keeps nothing back.
 #[derive(Clone)]
 pub struct Record {
     held: Held,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::{ActivationFault, Cookie, Manifest};
 use crate::options::WalOptions;
 use crate::seeded::{self, Bug};
-use crate::segment::{CookieFile, Mold, Registry, Shelf, segment_name};
+use crate::segment::{CookieFile, Mold, Registry, Segment, Shelf, segment_name};
 
 use super::holds::{Holds, StoredHold};
 use super::opened::Opened;
@@ -57,12 +58,7 @@ pub(crate) fn reopen(
         .durable
         .map_or(chain.head, |slot| slot.lsn.max(chain.head));
     let settled = settle(mold, &chain, trust, &cookie, durable)?;
-    let registry = Registry::default();
-    chain
-        .sealed
-        .iter()
-        .for_each(|(id, end)| registry.insert_cold(*id, *end));
-    registry.insert(&settled.segment);
+    let registry = register(&chain, &files, &settled.segment)?;
     let next_id = settled.end.segment().checked_add(1);
     let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, next_id);
     let reclaimed = reclaim(mold, &shelf, &files, &chain)?;
@@ -92,6 +88,24 @@ pub(crate) fn reopen(
         rewinds: Rewinds::new(chain.last_rewind, chain.voids),
         recovery,
     })
+}
+
+/// The segments with records, of which `last` is the active one.
+fn register(
+    chain: &ChainFound,
+    files: &BTreeMap<u32, Found>,
+    last: &Arc<Segment>,
+) -> Result<Registry> {
+    let registry = Registry::default();
+    for (id, end) in &chain.sealed {
+        let found = files.get(id).ok_or_else(|| {
+            let what = "a segment of the log was not looked at";
+            Error::new(ErrorKind::Internal, what).at_segment(*id)
+        })?;
+        registry.insert_cold(*id, found.file, *end);
+    }
+    registry.insert_found(last);
+    Ok(registry)
 }
 
 /// Takes the durable position for the end, in the same segment.
@@ -126,7 +140,7 @@ fn reclaim(
         if !matches!(found.header, Header::OtherLog(_)) {
             // What is too short to be mapped, or too long, is of no use.
             if found.len == mold.size {
-                shelf.reclaim(*id);
+                shelf.reclaim(*id, found.file);
             } else {
                 directory.remove(&segment_name(*id))?;
             }

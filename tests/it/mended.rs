@@ -6,7 +6,7 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use segwal::fault::{Op, Repeat, SimDisk, When};
-use segwal::{ErrorKind, OnFull, Wal, WalOptions, WalReader};
+use segwal::{ErrorKind, OldPayloads, OnFull, Wal, WalOptions, WalReader};
 use testkit::{TempDir, wait_until};
 
 use crate::scene::{LIMIT, small, within};
@@ -330,4 +330,57 @@ fn an_append_behind_unsynced_segments_goes_on_when_the_hole_below_them_is_filled
             && wal.stats().background_syncs > 0));
         drop(release);
     });
+}
+
+/// A record that was kept over a close lost its bytes when the log was opened again and its segment reused.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "nothing needs to be durable")]
+fn a_record_kept_over_a_close_keeps_its_bytes_when_the_log_is_opened_again() {
+    for end in [Wal::close as fn(&Wal) -> segwal::Result<()>, |_| Ok(())] {
+        let dir = TempDir::in_memory();
+        let mut options = small();
+        options
+            .preallocate_segments(1)
+            .scrub_recycled(OldPayloads::Scrub);
+        let wal = options.open(dir.join("log")).unwrap();
+        let discarded = wal.append(&[1; 3000]).unwrap();
+        let discarded = wal.get(discarded).unwrap();
+        fill_segments(&wal, 2);
+        let cold = wal.append(&[2; 3000]).unwrap();
+        let cold = wal.get(cold).unwrap();
+        fill_segments(&wal, 2);
+        let last = wal.get(wal.append(&[3; 3000]).unwrap()).unwrap();
+        wal.discard_before(cold.lsn()).unwrap();
+        end(&wal).unwrap();
+        drop(wal);
+        let moved = dir.join("moved");
+        fs::rename(dir.join("log"), &moved).unwrap();
+        for _ in 0..2 {
+            let wal = options.open(&moved).unwrap();
+            for _ in 0..4 {
+                fill_segments(&wal, 2);
+                wal.reset().unwrap();
+            }
+            for (record, byte) in [(&discarded, 1), (&cold, 2), (&last, 3)] {
+                assert_eq!(record.payload(), [byte; 3000], "record {byte}");
+            }
+            // What was discarded just now counts as pinned until the background has looked at it.
+            assert!(wait_until(LIMIT, || wal.stats().pinned_segments == 3));
+        }
+        let wal = options.open(&moved).unwrap();
+        drop((discarded, cold, last));
+        assert!(wait_until(LIMIT, || {
+            fill_segments(&wal, 1);
+            wal.reset().unwrap();
+            wal.stats().pinned_segments == 0
+        }));
+    }
+}
+
+/// Appends until the log is `count` segments further.
+fn fill_segments(wal: &Wal, count: u32) {
+    let begin = wal.end().segment();
+    while wal.end().segment() < begin + count {
+        wal.append(&[9; 3000]).unwrap();
+    }
 }

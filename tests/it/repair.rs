@@ -289,3 +289,23 @@ fn a_healthy_a_torn_and_a_live_log_are_left_alone() {
         "a directory without a log was locked"
     );
 }
+
+#[test]
+fn a_segment_of_which_this_process_holds_records_is_not_cut() {
+    let scene = Scene::durable();
+    let wal = small().open(&scene.dir).unwrap();
+    let (hurt, behind) = (scene.lsns[16], scene.lsns[18]);
+    assert_eq!(hurt.segment(), behind.segment());
+    let record = wal.get(behind).unwrap();
+    let bytes = record.payload().to_vec();
+    wal.close().unwrap();
+    scene.damage(16);
+    let before = snapshot(&scene.dir);
+    let error = scene.plan().apply(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidState, "{error}");
+    assert_eq!(error.place().segment, Some(hurt.segment()));
+    assert!(snapshot(&scene.dir) == before);
+    assert_eq!(record.payload(), bytes);
+    drop(record);
+    scene.repair(16);
+}

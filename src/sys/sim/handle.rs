@@ -35,9 +35,10 @@ impl DiskFile for SimFile {
     }
 
     fn id(&self) -> io::Result<FileId> {
-        lock(&self.machine).begin(self.life, Op::Stat)?;
+        let mut machine = lock(&self.machine);
+        machine.begin(self.life, Op::Stat)?;
         Ok(FileId {
-            device: 1,
+            device: machine.device,
             inode: self.node as u64,
         })
     }

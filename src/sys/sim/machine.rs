@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{error, fmt};
 
 use crate::sync::{Mutex, MutexGuard};
@@ -13,6 +14,13 @@ use super::fault::{Effect, Faults, Op};
 use super::file::Written;
 use super::tree::Tree;
 
+/// Tells the disks of a process, and their lives, apart.
+fn next_device() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only a number.
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Every handle made under an earlier life is dead.
 pub(super) type Life = u64;
 
@@ -22,6 +30,8 @@ pub(super) type Shared = Arc<Mutex<Machine>>;
 pub(super) struct Machine {
     pub(super) tree: Tree,
     pub(super) life: Life,
+    /// What files are identified by: no other disk's, and no other life's, since a process that died holds none of them.
+    pub(super) device: u64,
     pub(super) is_off: bool,
     pub(super) faults: Faults,
     /// The bytes that named files may have in all.
@@ -74,6 +84,7 @@ impl Machine {
         Self {
             tree,
             life: 0,
+            device: next_device(),
             is_off: false,
             faults: Faults::default(),
             capacity: None,
@@ -139,6 +150,7 @@ impl Machine {
         self.faults = Faults::default();
         self.is_off = false;
         self.life += 1;
+        self.device = next_device();
         self.life
     }
 

@@ -11,7 +11,7 @@ use crate::format::{
     ManifestFault, Prepared, Uuid, decode_activation, decode_prepared,
 };
 use crate::segment::{COOKIE, Directory, MANIFEST, Name, segment_name};
-use crate::sys::{Access, DiskFile};
+use crate::sys::{Access, DiskFile, FileId};
 
 /// The names in a log's directory, sorted by what they stand for.
 #[derive(Debug, Default)]
@@ -127,6 +127,7 @@ pub(crate) enum Header {
 /// One segment's file. It is not kept open: a log may have more segments than a process may have descriptors.
 #[derive(Debug)]
 pub(crate) struct Found {
+    pub(crate) file: FileId,
     pub(crate) len: u64,
     pub(crate) header: Header,
 }
@@ -179,7 +180,7 @@ pub(crate) fn header_of(
     let mut block = vec![0; 4096];
     let read = file.read_at(0, &mut block).map_err(fail)?;
     block.truncate(read);
-    let len = file.len().map_err(fail)?;
+    let (id_of_file, len) = (file.id().map_err(fail)?, file.len().map_err(fail)?);
     let header = match decode_prepared(&block) {
         Err(HeaderFault::NewerVersion(_) | HeaderFault::UnknownFeatures(_)) => {
             let identity = Identity::Newer;
@@ -192,7 +193,11 @@ pub(crate) fn header_of(
         Err(fault) => Header::Damaged(fault),
         Ok(prepared) => kind_of(id, len, &block, &prepared, manifest),
     };
-    Ok(Found { len, header })
+    Ok(Found {
+        file: id_of_file,
+        len,
+        header,
+    })
 }
 
 fn kind_of(id: u32, len: u64, block: &[u8], prepared: &Prepared, manifest: &Manifest) -> Header {

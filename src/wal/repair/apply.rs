@@ -20,7 +20,7 @@ use std::io;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{Cookie, Slot};
 use crate::lsn::Lsn;
-use crate::segment::{COOKIE, Directory, MANIFEST, segment_name};
+use crate::segment::{COOKIE, Directory, MANIFEST, is_read, segment_name};
 use crate::sys::Access;
 
 use super::diagnose::{Diagnosis, Part};
@@ -92,6 +92,27 @@ fn cookie(diagnosis: &Diagnosis, generation: u64, head: Lsn, durable: Lsn) -> Co
         head: Some(slot(head)),
         ..Cookie::default()
     }
+}
+
+/// Refuses to overwrite what somebody in this process reads. Segments that are removed lose their names alone.
+pub(super) fn refuse_while_read(directory: &Directory, diagnosis: &Diagnosis) -> Result<()> {
+    if diagnosis.cut.is_none() {
+        return Ok(());
+    }
+    let id = diagnosis.end.segment();
+    let path = directory.segment(id);
+    let file = directory.open(&segment_name(id), Access::Read)?;
+    let file = file
+        .id()
+        .map_err(|error| Error::io("cannot tell which file a segment is", &path, error))?;
+    if is_read(file) {
+        let what = "this process holds records of the segment that is to be cut";
+        return Err(Error::new(ErrorKind::InvalidState, what)
+            .at_path(&path)
+            .at_segment(id)
+            .advise("drop them first, or repair the log from another process"));
+    }
+    Ok(())
 }
 
 /// Zeros from the new end to the end of its segment.

@@ -143,13 +143,15 @@ impl Repair {
     /// and can be repaired again, or the repaired one.
     ///
     /// # Errors
-    /// [`InvalidState`](ErrorKind::InvalidState) if no repair [is needed](Self::is_needed);
+    /// [`InvalidState`](ErrorKind::InvalidState) if no repair [is needed](Self::is_needed), or if this process still holds a
+    /// [`Record`](crate::Record) of the segment that is cut, from before the log was closed;
     /// [`NoSpace`](ErrorKind::NoSpace) if what is cut cannot be kept, and nothing was changed; [`Io`](ErrorKind::Io).
     pub fn apply(self, mut progress: impl FnMut(Progress)) -> Result<Repaired> {
         if !self.is_needed() {
             let what = "the log needs no repair; an opening cuts a torn tail by itself";
             return Err(Error::new(ErrorKind::InvalidState, what).at_path(self.directory.path()));
         }
+        apply::refuse_while_read(&self.directory, &self.diagnosis)?;
         let report = self.report();
         self.directory.sync()?;
         self.directory.sync_parent()?;
