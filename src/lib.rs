@@ -66,7 +66,9 @@ pub use lsn::{Lsn, ParseLsnError};
 #[cfg(not(all(loom, feature = "loom")))]
 pub use crate::{
     format::Uuid,
-    options::{Create, Gather, OldPayloads, OnFull, SyncEvery, UnknownFilesystem, WalOptions},
+    options::{
+        Create, Gather, OldPayloads, OnFull, SyncEvery, SyncPadding, UnknownFilesystem, WalOptions,
+    },
     stats::Stats,
     sys::sigbus::report_sigbus,
     wal::{

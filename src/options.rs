@@ -50,6 +50,17 @@ pub enum UnknownFilesystem {
     Allow,
 }
 
+/// What a sync does with the rest of the block that it ends in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncPadding {
+    /// The next records go there, so that the next sync writes the block again.
+    #[default]
+    Off,
+    /// It is left empty, up to the next multiple of 4096 bytes, so that no sync writes a block again that another one wrote.
+    Block,
+}
+
 /// What becomes of discarded payloads in files that are used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -130,6 +141,7 @@ pub struct WalOptions {
     pub(crate) gather: Gather,
     pub(crate) sync_every: SyncEvery,
     pub(crate) old_payloads: OldPayloads,
+    pub(crate) sync_padding: SyncPadding,
     pub(crate) create: Create,
     pub(crate) user_header: Vec<u8>,
     pub(crate) unknown_filesystem: UnknownFilesystem,
@@ -157,6 +169,7 @@ impl WalOptions {
             gather: Gather::default(),
             sync_every: SyncEvery::Never,
             old_payloads: OldPayloads::Keep,
+            sync_padding: SyncPadding::Off,
             create: Create::IfMissing,
             user_header: Vec::new(),
             unknown_filesystem: UnknownFilesystem::Refuse,
@@ -245,6 +258,34 @@ impl WalOptions {
     /// ```
     pub fn sync_every(&mut self, every: SyncEvery) -> &mut Self {
         self.sync_every = every;
+        self
+    }
+
+    /// What a sync does with the rest of the block that it ends in. [`SyncPadding::Off`] by default.
+    ///
+    /// For devices that may lose all of a block which they are writing when the power fails: without padding a commit that
+    /// does not fill its last block writes records again that were acknowledged before. Each sync then takes whole blocks of
+    /// the log, 4096 bytes at least, however short its records; what it writes to the device is the same. And it waits for
+    /// records that others are writing at that moment, not only for those before its own: a reservation that is held holds
+    /// up every sync. What it does not reach is in `docs/durability.md`.
+    ///
+    /// ```
+    /// # fn main() -> segwal::Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("segwal-padding-{}", std::process::id()));
+    /// use segwal::{SyncPadding, WalOptions};
+    ///
+    /// let wal = WalOptions::new().sync_padding(SyncPadding::Block).open(&dir)?;
+    /// let first = wal.append(b"acknowledged")?;
+    /// wal.sync_to(first)?;
+    /// let second = wal.append(b"in a block of its own")?;
+    /// assert!(second.offset() / 4096 > first.offset() / 4096);
+    /// # wal.close()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sync_padding(&mut self, padding: SyncPadding) -> &mut Self {
+        self.sync_padding = padding;
         self
     }
 

@@ -205,6 +205,14 @@ pub mod twin {
         RotateAfterEnd,
         /// A dropped reservation leaves its bytes as they are.
         DropWithoutAbort,
+        /// A padded sync goes on to the frontier, beyond the end of its pad.
+        PadPassed,
+        /// A pad takes the seal for the end, although critical records lie behind it.
+        PadBeforeEmergency,
+        /// The block that critical records end in is not ended.
+        EmergencyUnpadded,
+        /// A padded sync does not wait until everything below the end of its pad is filled.
+        PadUnfilled,
         /// Who is about to doze looks at the tail without changing it.
         DozeUnconfirmed,
         /// A callback that is asked for while the log ends is forgotten.

@@ -8,6 +8,8 @@
 //!   stops the program before two closures overlap if one of them writes.
 #![expect(unsafe_code, reason = "a checked cell gives a raw pointer")]
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use loom::cell::UnsafeCell;
 use segwal::Lsn;
 use segwal::internals::{Body, Span};
@@ -37,6 +39,8 @@ struct Link {
 pub struct Cells {
     first: u32,
     link: UnsafeCell<Link>,
+    /// Nothing may be stored below it any more. Not the checker's: what a device holds is no shared memory.
+    synced: AtomicU32,
     grains: Box<[UnsafeCell<Content>]>,
 }
 
@@ -52,8 +56,15 @@ impl Cells {
                 id: 1,
                 sealed: None,
             }),
+            synced: AtomicU32::new(first),
             grains: grains.collect(),
         }
+    }
+
+    /// Says that the device has what lies below `end`, in whole blocks.
+    pub fn sync_blocks(&self, end: u32) {
+        // Relaxed: the checker runs one thread at a time.
+        self.synced.fetch_max(end, Ordering::Relaxed);
     }
 
     /// Notes that this is the segment after the one that ended at `sealed`.
@@ -113,6 +124,12 @@ impl Cells {
 
     fn put(&self, span: &Span, content: Content) {
         assert_eq!(self.link().0, span.lsn().segment(), "the wrong segment");
+        // Relaxed: as in `sync_blocks`.
+        let synced = self.synced.load(Ordering::Relaxed);
+        assert!(
+            grains_of(span.lsn()) >= synced,
+            "a store into a synced block"
+        );
         let begin = (grains_of(span.lsn()) - self.first) as usize;
         for cell in &self.grains[begin..begin + span.grains() as usize] {
             // SAFETY: M1.

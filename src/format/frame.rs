@@ -130,6 +130,19 @@ pub(crate) enum FrameFault {
 }
 
 impl FrameHeader {
+    /// That of an aborted frame.
+    pub(crate) fn aborted(lsn: Lsn, len: u32) -> Self {
+        Self {
+            len,
+            lsn,
+            kind: FrameKind::Aborted,
+            tag: 0,
+            count: 0,
+            // Whoever gives up knows of no durable bound, and a made-up one would condemn the log at the next open.
+            distance: DurableDistance::NONE,
+        }
+    }
+
     /// The header as it is stored, with the checksum. `payload` sums the payload, without padding.
     #[inline]
     pub(crate) fn encode(&self, payload: Checksum, salt: Salt) -> [u8; HEADER_LEN] {

@@ -11,6 +11,9 @@
 //! 2. The leader waits until the frontier passes *its own* record, but if that stands behind a hole it serves the others
 //!    first: nobody waits for another's hole. It gathers (see [`Gather`]), closes the round, and only then takes the
 //!    frontier, which is what it syncs.
+//!    If syncs are padded it ends the tail's block before it closes the round, waits until the frontier has reached that
+//!    end, holes of others included, and syncs up to there and no further: a block that a sync covers is not stored into
+//!    again. Who published behind it meanwhile goes into the next round.
 //! 3. It stores the cookie, advances `durable`, gives leadership up, changes the words and wakes.
 //! 4. Whoever wakes looks again from 1. Who is not covered, because it stood behind a hole, joins the next round.
 //!
@@ -41,6 +44,12 @@ use super::host::{Host, Sleepers, Waited};
 pub trait Work {
     /// The bound below which every frame is filled.
     fn frontier(&self) -> Lsn;
+
+    /// If syncs are padded, ends the block that the tail stands in, and returns where everything reserved so far ends: the
+    /// sync must end there, neither before nor behind.
+    fn pad(&self) -> Option<Lsn> {
+        None
+    }
 
     /// Makes everything from `from` up to `to` durable, and notes it in the cookie.
     ///
@@ -253,10 +262,11 @@ impl Leadership<'_> {
         self.await_own_frame(wish)?;
         self.gather();
         self.ending.check()?;
+        let pad = self.pad(wish)?;
         let side = self.close_round();
         // After closing: everybody in the round published before it looked at the gate.
         let from = self.gate.durable();
-        let mut to = self.work.frontier().max(from);
+        let mut to = pad.unwrap_or_else(|| self.work.frontier()).max(from);
         let began_ns = self.host.now_ns();
         if seeded::is(Bug::AckBeforeSync) {
             // Release: as in `succeed`; the defect is its place.
@@ -294,20 +304,38 @@ impl Leadership<'_> {
             if frontier > wish.lsn || (turn >= PATIENT_TURNS && self.could_serve(frontier)) {
                 return Ok(());
             }
-            self.ending.check()?;
-            if wish
-                .deadline_ns
-                .is_some_and(|deadline_ns| self.host.now_ns() >= deadline_ns)
-            {
-                return Err(Error::new(
-                    ErrorKind::TimedOut,
-                    "an earlier record is still being written",
-                )
-                .at_lsn(wish.lsn));
-            }
+            self.may_go_on(wish)?;
             self.host.pause(turn);
             turn = turn.saturating_add(1);
         }
+    }
+
+    /// Where a padded sync ends, once everything below is filled.
+    fn pad(&self, wish: Wish) -> Result<Option<Lsn>> {
+        let Some(pad) = self.work.pad() else {
+            return Ok(None);
+        };
+        let mut turn = 0;
+        while self.work.frontier() < pad && !twin::is(Twin::PadUnfilled) {
+            self.may_go_on(wish)?;
+            self.host.pause(turn);
+            turn = turn.saturating_add(1);
+        }
+        Ok((!twin::is(Twin::PadPassed)).then_some(pad))
+    }
+
+    /// An error once the log has ended, or the caller's time.
+    fn may_go_on(&self, wish: Wish) -> Result<()> {
+        self.ending.check()?;
+        let deadline_ns = wish.deadline_ns.unwrap_or(u64::MAX);
+        if deadline_ns < u64::MAX && self.host.now_ns() >= deadline_ns {
+            return Err(Error::new(
+                ErrorKind::TimedOut,
+                "an earlier record is still being written",
+            )
+            .at_lsn(wish.lsn));
+        }
+        Ok(())
     }
 
     fn could_serve(&self, frontier: Lsn) -> bool {

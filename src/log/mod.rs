@@ -28,6 +28,7 @@
 //! | `gate`, `gather` | group commit |
 //! | `doze` | a thread that sleeps as long as nobody appends |
 //! | `watch` | waiting for a bound to advance: tails |
+//! | `pad` | ends the block that the tail stands in |
 //! | `pin` | what keeps a segment from being reused |
 //! | `ending` | poison and close |
 //! | `host` | waiting and time, as a trait |
@@ -49,6 +50,7 @@ mod ending;
 mod gate;
 mod gather;
 mod host;
+mod pad;
 mod pin;
 mod room;
 mod seat;
@@ -64,6 +66,7 @@ pub use self::ending::Ending;
 pub use self::gate::{Gate, Wish, Work};
 pub use self::gather::GatherLimits;
 pub use self::host::{Host, Sleepers, Waited};
+pub use self::pad::Block;
 pub use self::pin::{Pin, PinGuard};
 pub use self::room::{Patience, Purpose, Room, Shortage, Supply, Terms};
 pub use self::seat::{Body, Seat, Span};

@@ -193,15 +193,7 @@ fn span_len(span: &Span) -> usize {
 impl Body for Segment {
     fn abort(&self, span: &mut Span) {
         let len = u32::try_from(span_len(span) - PAYLOAD).unwrap_or(u32::MAX);
-        let header = FrameHeader {
-            len,
-            lsn: span.lsn(),
-            kind: FrameKind::Aborted,
-            tag: 0,
-            count: 0,
-            // Whoever gives up knows of no durable bound, and a made-up one would condemn the log at the next open.
-            distance: DurableDistance::NONE,
-        };
+        let header = FrameHeader::aborted(span.lsn(), len);
         self.write_header(span, &header, Checksum::EMPTY);
     }
 }

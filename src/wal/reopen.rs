@@ -57,7 +57,7 @@ pub(crate) fn reopen(
     let durable = known
         .durable
         .map_or(chain.head, |slot| slot.lsn.max(chain.head));
-    let settled = settle(mold, &chain, trust, &cookie, durable)?;
+    let settled = settle(mold, &chain, trust, &cookie, durable, options.sync_padding)?;
     let registry = register(&chain, &files, &settled.segment)?;
     let next_id = settled.end.segment().checked_add(1);
     let shelf = Shelf::new(mold.clone(), options.max_wal_bytes, next_id);

@@ -7,12 +7,12 @@ use std::time::Duration;
 use crossbeam_utils::atomic::AtomicCell;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{FIRST_FRAME, Manifest};
+use crate::format::{BLOCK_SIZE, FIRST_FRAME, FRAME_HEADER_LEN, Manifest};
 use crate::log::{
-    Core, Doze, Ending, Gate, Host, Patience, Room, Sleepers, Terms, Waited, Wish, Work,
+    Block, Core, Doze, Ending, Gate, Host, Patience, Room, Sleepers, Terms, Waited, Wish, Work,
 };
 use crate::lsn::{GRAIN, Lsn};
-use crate::options::WalOptions;
+use crate::options::{SyncPadding, WalOptions};
 use crate::seeded::{self, Bug};
 use crate::segment::{CookieFile, Directory, Flush, Registry, Segment, Shelf};
 use crate::stats::Counters;
@@ -30,6 +30,19 @@ use super::tail::Watches;
 
 /// Slots of one log: as many threads can append at the same moment.
 pub(crate) const SLOT_COUNT: usize = 128;
+
+/// What `sync_padding` pads to.
+const BLOCK: Block = Block {
+    size: 512,
+    least: 3,
+};
+const _: () = {
+    assert!(BLOCK.size as u64 * GRAIN == BLOCK_SIZE, "in grains");
+    assert!(
+        BLOCK.least as u64 * GRAIN == FRAME_HEADER_LEN,
+        "a frame without a payload"
+    );
+};
 
 /// The state of one open log.
 #[derive(Debug)]
@@ -244,6 +257,11 @@ impl Work for Shared {
     /// As published, so that nothing is ever durable and not published.
     fn frontier(&self) -> Lsn {
         self.core.published()
+    }
+
+    fn pad(&self) -> Option<Lsn> {
+        let is_padded = self.options.sync_padding == SyncPadding::Block;
+        is_padded.then(|| self.room.pad(&self.core, BLOCK, &OsHost))
     }
 
     fn flush(&self, from: Lsn, to: Lsn) -> Result<()> {

@@ -6,13 +6,13 @@
 
 use std::fmt;
 
-use segwal::WalReader;
 use segwal::fault::{Op, SimDisk};
+use segwal::{SyncPadding, WalReader};
 use testkit::Rng;
 
 use crate::life::{Cut, DIR, Life, Outcome};
 use crate::model::{Entry, Expect, Model, read};
-use crate::workload::Step;
+use crate::workload::{Setup, Step};
 
 /// How many crash states of each kind were opened and checked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Tally {
     pub(crate) continued: u64,
     pub(crate) failed: u64,
     pub(crate) damaged: u64,
+    /// Of the random images, those of a device that loses whole blocks.
+    pub(crate) lost_blocks: u64,
 }
 
 impl Tally {
@@ -42,9 +44,10 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} random images, {} of exhaustive sets, {} crashes inside recovery, {} kills before a power cut, {} second \
+            "{} random images ({} with lost blocks), {} of exhaustive sets, {} crashes inside recovery, {} kills before a power cut, {} second \
              crashes after going on, {} after a failed operation, {} damaged",
             self.random,
+            self.lost_blocks,
             self.exhaustive,
             self.interrupted,
             self.killed,
@@ -61,7 +64,22 @@ pub(crate) struct Explorer {
     pub(crate) tally: Tally,
     /// With so many choices or fewer, every combination is tried.
     pub(crate) exhaustive: usize,
+    pub(crate) device: Device,
 }
+
+/// What a power cut can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Device {
+    /// Sectors that were being written.
+    Sectors,
+    /// Blocks that were being written, if syncs are padded. Not while a log is being opened: that is not promised.
+    PaddedBlocks,
+    /// Blocks that were being written, padded or not.
+    AnyBlocks,
+}
+
+/// The block before it, which has no frames, is written again with the first of them.
+const FIRST_FRAME: u64 = 4096;
 
 impl Explorer {
     pub(crate) fn new(seed: u64) -> Self {
@@ -69,12 +87,22 @@ impl Explorer {
             rng: Rng::new(seed),
             tally: Tally::default(),
             exhaustive: 4,
+            device: Device::Sectors,
+        }
+    }
+
+    /// The setup of the life that follows `life`: now and then it pads and the one before did not, or the reverse.
+    fn next_setup(&mut self, life: &Life) -> Setup {
+        if self.rng.chance(1, 8) {
+            Setup::random(life.setup.segment_size, &mut self.rng)
+        } else {
+            life.setup
         }
     }
 
     /// A life that begins on `disk`, with salts of its own.
-    fn life(&mut self, disk: SimDisk, model: &Model, segment_size: u64) -> Life {
-        Life::new(disk, model.clone(), segment_size, self.rng.next_u64())
+    fn life(&mut self, disk: SimDisk, model: &Model, setup: Setup) -> Life {
+        Life::new(disk, model.clone(), setup, self.rng.next_u64())
     }
 
     /// Power cuts of the life as it is now: each combination if there are few, `count` at random otherwise.
@@ -96,7 +124,13 @@ impl Explorer {
         for _ in 0..count {
             let seed = self.rng.next_u64();
             self.tally.random += 1;
-            let image = life.disk.crash_image(seed);
+            let image = match (self.device, life.setup.padding) {
+                (Device::PaddedBlocks, SyncPadding::Block) | (Device::AnyBlocks, _) => {
+                    self.tally.lost_blocks += 1;
+                    life.disk.crash_image_losing_blocks(seed, FIRST_FRAME)
+                }
+                _ => life.disk.crash_image(seed),
+            };
             self.image(image, life)
                 .map_err(|what| format!("image {seed}: {what}"))?;
         }
@@ -106,16 +140,17 @@ impl Explorer {
     /// One image: opened, checked, and now and then driven on.
     fn image(&mut self, image: SimDisk, life: &Life) -> Result<(), String> {
         let model = &life.model;
+        let setup = self.next_setup(life);
         let fate = self.rng.below(64);
         if fate == 0 {
-            self.interrupt_recovery(&image, model, life.segment_size)?;
+            self.interrupt_recovery(&image, model, setup)?;
         }
         // A log that holds nothing durable need not have been created.
         if fate >= 56 && model.entries.iter().any(|entry| entry.lsn < model.durable) {
             let reader = WalReader::open_on(&image, DIR);
             model.check_reader(&reader.map_err(|error| format!("a reader: {error}"))?)?;
         }
-        let mut next = self.life(image, model, life.segment_size);
+        let mut next = self.life(image, model, setup);
         must_be_done(next.open(Expect::Durable)?)?;
         if fate < 24 {
             self.go_on(&mut next)
@@ -130,10 +165,11 @@ impl Explorer {
     /// A promise is broken.
     pub(crate) fn kill_then_power_cut(&mut self, life: &Life, count: u64) -> Result<(), String> {
         let disk = life.disk.snapshot().kill();
+        let setup = self.next_setup(life);
         if self.rng.chance(1, 8) {
-            self.interrupt_recovery(&disk, &life.model, life.segment_size)?;
+            self.interrupt_recovery(&disk, &life.model, setup)?;
         }
-        let mut next = self.life(disk, &life.model, life.segment_size);
+        let mut next = self.life(disk, &life.model, setup);
         must_be_done(next.open(Expect::Published)?)
             .map_err(|what| format!("after a kill: {what}"))?;
         if self.rng.chance(1, 2) {
@@ -143,7 +179,7 @@ impl Explorer {
         for _ in 0..count {
             let seed = self.rng.next_u64();
             self.tally.killed += 1;
-            let mut last = self.life(next.disk.crash_image(seed), &next.model, life.segment_size);
+            let mut last = self.life(next.disk.crash_image(seed), &next.model, setup);
             let opened = last.open(Expect::Durable).and_then(must_be_done);
             opened.map_err(|what| format!("after a kill, an open and power cut {seed}: {what}"))?;
         }
@@ -155,10 +191,10 @@ impl Explorer {
         &mut self,
         disk: &SimDisk,
         model: &Model,
-        segment_size: u64,
+        setup: Setup,
     ) -> Result<(), String> {
         let clean = disk.dirty() == 0;
-        let mut whole = self.life(disk.snapshot(), model, segment_size);
+        let mut whole = self.life(disk.snapshot(), model, setup);
         must_be_done(whole.open(Expect::Durable)?)?;
         let expected = records_of(&whole)?;
         let operations = whole.disk.operations();
@@ -167,7 +203,7 @@ impl Explorer {
                 Op::Store if self.rng.chance(1, 3) => Cut::Within(index as u64, self.rng.index(9)),
                 _ => Cut::Before(index as u64),
             };
-            let mut first = self.life(disk.snapshot(), model, segment_size);
+            let mut first = self.life(disk.snapshot(), model, setup);
             first.cut_during_next(cut);
             if first.open(Expect::Durable)? != Outcome::Off {
                 return Err(format!("recovery took no notice of {cut:?}"));
@@ -179,7 +215,7 @@ impl Explorer {
                 first.disk.power_cut(seed)
             };
             self.tally.interrupted += 1;
-            let mut second = self.life(after, model, segment_size);
+            let mut second = self.life(after, model, setup);
             let opened = second.open(Expect::Durable).and_then(must_be_done);
             opened.map_err(|what| {
                 format!("after recovery stopped at {cut:?}, power cut {seed}: {what}")

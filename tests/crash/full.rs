@@ -3,9 +3,9 @@
 
 use testkit::{Rng, seed};
 
-use crate::explore::{Explorer, must_be_done, stops};
+use crate::explore::{Device, Explorer, must_be_done, stops};
 use crate::life::Cut;
-use crate::workload::{Step, Workload};
+use crate::workload::{Setup, Step, Workload};
 use crate::{after_steps, begin, count, fail, part, report, stopped, times};
 
 /// A workload most of which finds no free block.
@@ -33,7 +33,7 @@ fn workload(rng: &mut Rng, most: u64) -> Workload {
         });
     }
     Workload {
-        segment_size: *rng.pick(&[8192, 12288]),
+        setup: Setup::random(*rng.pick(&[8192, 12288]), rng),
         seed: rng.next_u64(),
         steps,
     }
@@ -68,6 +68,7 @@ fn power_cut_on_a_full_disk_loses_nothing_acknowledged() {
     let seed = seed();
     let mut rng = Rng::new(seed);
     let mut explorer = Explorer::new(rng.next_u64());
+    explorer.device = Device::PaddedBlocks;
     let mut critical = 0;
     for _ in 0..count(400, 60) * times() / part() {
         let workload = workload(&mut rng, 16);

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use segwal::fault::{SimDisk, When};
-use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
+use segwal::{ErrorKind, Lsn, OnFull, SyncPadding, Wal, WalOptions};
 use testkit::Rng;
 
 use crate::model::{Entry, Expect, Model, Rewind, Trouble};
-use crate::workload::Step;
+use crate::workload::{Setup, Step};
 
 /// Where the log is.
 pub(crate) const DIR: &str = "/log";
@@ -48,17 +48,18 @@ pub(crate) struct Life {
     /// The operation count at which the present step began.
     pub(crate) step_began: u64,
     options: WalOptions,
-    pub(crate) segment_size: u64,
+    pub(crate) setup: Setup,
     rng: Rng,
     cut: Option<Cut>,
 }
 
 impl Life {
     /// A log that may lie on `disk` and of which `model` knows. Salts follow from `seed`, and no two lives may have the same.
-    pub(crate) fn new(disk: SimDisk, model: Model, segment_size: u64, seed: u64) -> Self {
+    pub(crate) fn new(disk: SimDisk, model: Model, setup: Setup, seed: u64) -> Self {
         let mut options = WalOptions::new();
         options
-            .segment_size(segment_size)
+            .segment_size(setup.segment_size)
+            .sync_padding(setup.padding)
             .preallocate_segments(1)
             .on_full(OnFull::Fail);
         Self {
@@ -68,7 +69,7 @@ impl Life {
             faults: Faults::None,
             step_began: 0,
             options,
-            segment_size,
+            setup,
             rng: Rng::new(seed),
             cut: None,
         }
@@ -76,7 +77,7 @@ impl Life {
 
     /// Another log with the same past, on another disk.
     pub(crate) fn beside(&self, disk: SimDisk, seed: u64) -> Self {
-        Self::new(disk, self.model.clone(), self.segment_size, seed)
+        Self::new(disk, self.model.clone(), self.setup, seed)
     }
 
     /// Opens the log on a damaged disk: it gives back everything, or says that it is corrupt.
@@ -248,7 +249,7 @@ impl Life {
     }
 
     fn fill(&mut self, rest: u64) -> Result<(), Trouble> {
-        let room = self.segment_size - self.wal()?.end().offset();
+        let room = self.setup.segment_size - self.wal()?.end().offset();
         match room.checked_sub(HEADER_LEN + rest) {
             Some(len) => self.append(as_len(len), 0),
             None => Ok(()),
@@ -370,7 +371,9 @@ impl Life {
         self.model.try_head(wal.end());
         let head = wal.reset()?;
         self.model.settle_head();
-        if head != wal.head() || head != wal.end() || head > wal.durable() {
+        // Behind it may stand the pad of its sync.
+        let is_end = head == wal.end() || self.setup.padding == SyncPadding::Block;
+        if head != wal.head() || !is_end || head > wal.durable() {
             return Err(format!("reset to {head}: {wal:?}").into());
         }
         Ok(())

@@ -14,6 +14,7 @@ mod full;
 mod holds;
 mod life;
 mod model;
+mod padding;
 mod regressions;
 mod repair;
 mod workload;
@@ -24,7 +25,7 @@ use segwal::ErrorKind;
 use segwal::fault::{Op, Repeat, SimDisk, When};
 use testkit::{Rng, seed};
 
-use explore::{Explorer, Tally, must_be_done, stops};
+use explore::{Device, Explorer, Tally, must_be_done, stops};
 use life::{Cut, Faults, Life, Outcome};
 use model::{Expect, Model};
 use workload::{Scale, Step, Workload};
@@ -96,12 +97,7 @@ fn each_workload(
 
 /// A life of the workload with the log created and open.
 fn begin(workload: &Workload) -> Result<Life, String> {
-    let mut life = Life::new(
-        SimDisk::new(),
-        Model::new(),
-        workload.segment_size,
-        workload.seed,
-    );
+    let mut life = Life::new(SimDisk::new(), Model::new(), workload.setup, workload.seed);
     must_be_done(life.open(Expect::Durable)?)?;
     Ok(life)
 }
@@ -132,6 +128,7 @@ fn power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged() {
         Scale::Large,
         count(3500, 300),
         |explorer, workload| {
+            explorer.device = Device::PaddedBlocks;
             let mut life = begin(workload)?;
             for (index, step) in workload.steps.iter().enumerate() {
                 let run = life.run(step).and_then(must_be_done);
@@ -157,7 +154,11 @@ fn power_cut_between_calls_of_long_workloads_loses_nothing_acknowledged() {
         "{tally}"
     );
     assert!(
-        tally.random > 0 && tally.killed > 0 && tally.interrupted > 0 && tally.continued > 0,
+        tally.random > 0
+            && tally.lost_blocks > 0
+            && tally.killed > 0
+            && tally.interrupted > 0
+            && tally.continued > 0,
         "{tally}"
     );
 }
@@ -199,12 +200,7 @@ fn crash_at_every_operation_of_creation_leaves_a_log_that_opens() {
         for stop in stops(&whole.disk.operations()) {
             let cut = Cut::Before(stop as u64);
             let place = |what| format!("creation, {cut:?}: {what}");
-            let mut life = Life::new(
-                SimDisk::new(),
-                Model::new(),
-                workload.segment_size,
-                workload.seed,
-            );
+            let mut life = Life::new(SimDisk::new(), Model::new(), workload.setup, workload.seed);
             life.cut_during_next(cut);
             life.open(Expect::Durable).map_err(place)?;
             explorer.power_cuts(&life, 20).map_err(place)?;
@@ -381,7 +377,7 @@ fn damage(explorer: &mut Explorer, workload: &Workload) -> Result<(), String> {
         let end = if segment == known.segment() {
             known.offset()
         } else {
-            life.segment_size
+            life.setup.segment_size
         };
         let bit = explorer.rng.range(0..8 * end);
         explorer.tally.damaged += 1;

@@ -5,11 +5,11 @@ use segwal::fault::SimDisk;
 use crate::explore::must_be_done;
 use crate::life::Life;
 use crate::model::{Expect, Model};
-use crate::workload::Step;
+use crate::workload::{Setup, Step};
 
 /// A log with segments of 8 KiB that has done these steps.
 fn after(steps: &[Step]) -> Life {
-    let mut life = Life::new(SimDisk::new(), Model::new(), 8192, 1);
+    let mut life = Life::new(SimDisk::new(), Model::new(), Setup::plain(8192), 1);
     let opened = life.open(Expect::Durable).and_then(must_be_done);
     opened.unwrap_or_else(|what| panic!("{what}"));
     for step in steps {
@@ -23,7 +23,7 @@ fn after(steps: &[Step]) -> Life {
 /// Reopens what a power cut leaves if nothing that was not synced is kept, apart from `kept` of the choices.
 fn open_image(life: &Life, kept: &[bool]) {
     let disk = life.disk.crash_image_choice(kept);
-    let mut next = Life::new(disk, life.model.clone(), life.segment_size, 2);
+    let mut next = Life::new(disk, life.model.clone(), life.setup, 2);
     next.open(Expect::Durable)
         .and_then(must_be_done)
         .unwrap_or_else(|what| panic!("{kept:?}: {what}"));
@@ -60,7 +60,7 @@ fn durable_head_is_not_stored_over_while_the_other_is_not_durable() {
         let mut next = Life::new(
             life.disk.crash_image(seed),
             life.model.clone(),
-            life.segment_size,
+            life.setup,
             2,
         );
         next.open(Expect::Durable)

@@ -1,6 +1,36 @@
 //! [`Workload`]: a random sequence of calls, replayable from its seed.
 
+use segwal::SyncPadding;
 use testkit::Rng;
+
+/// What the options of a log follow from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) segment_size: u64,
+    pub(crate) padding: SyncPadding,
+}
+
+impl Setup {
+    /// The defaults.
+    pub(crate) fn plain(segment_size: u64) -> Self {
+        Self {
+            segment_size,
+            padding: SyncPadding::Off,
+        }
+    }
+
+    /// Syncs are padded in one of four.
+    pub(crate) fn random(segment_size: u64, rng: &mut Rng) -> Self {
+        Self {
+            segment_size,
+            padding: if rng.chance(1, 4) {
+                SyncPadding::Block
+            } else {
+                SyncPadding::Off
+            },
+        }
+    }
+}
 
 /// One call, or an accident.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +103,10 @@ pub(crate) enum Scale {
     Large,
 }
 
-/// A sequence of calls on a log with segments of one size.
+/// A sequence of calls on a log with one setup.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
-    pub(crate) segment_size: u64,
+    pub(crate) setup: Setup,
     pub(crate) seed: u64,
     pub(crate) steps: Vec<Step>,
 }
@@ -96,7 +126,7 @@ impl Workload {
             steps.extend((0..4).rev().map(|back| Step::Discard(Some(back))));
         }
         Self {
-            segment_size,
+            setup: Setup::random(segment_size, &mut rng),
             seed,
             steps,
         }

@@ -8,7 +8,7 @@ use segwal::{ErrorKind, Lsn, VerdictKind, Wal, WalReader};
 
 use crate::life::{DIR, Faults, Life, Outcome};
 use crate::model::{Entry, Expect, Model};
-use crate::workload::Step;
+use crate::workload::{Setup, Step};
 
 /// Longer than any callback takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,7 +64,7 @@ pub(crate) struct Play {
 impl Play {
     pub(crate) fn new() -> Self {
         Self {
-            life: Life::new(SimDisk::new(), Model::new(), 8192, 7),
+            life: Life::new(SimDisk::new(), Model::new(), Setup::plain(8192), 7),
             said: Said::Nothing,
         }
     }

@@ -13,6 +13,7 @@ mod ending;
 mod frontier;
 mod gate;
 mod noted;
+mod pad;
 mod recycle;
 mod reserve;
 mod rotate;

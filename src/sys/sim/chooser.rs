@@ -12,7 +12,12 @@ const WORDS: usize = super::SECTOR / 8;
 #[derive(Debug)]
 pub(super) enum Chooser<'a> {
     /// By chance. A cut as a whole leans to new or to old, so that "nearly all" and "nearly none" occur as well.
-    Random { state: AtomicU64, newest_of_8: u64 },
+    Random {
+        state: AtomicU64,
+        newest_of_8: u64,
+        /// From which offset on blocks may be lost.
+        loses_from: usize,
+    },
     /// Oldest or newest, as given; a missing answer means the oldest.
     Given(slice::Iter<'a, bool>),
 }
@@ -30,7 +35,20 @@ impl<'a> Chooser<'a> {
     pub(super) fn random(seed: u64) -> Self {
         let state = AtomicU64::new(seed);
         let newest_of_8 = [1, 4, 4, 7][below(&state, 4)];
-        Self::Random { state, newest_of_8 }
+        Self::Random {
+            state,
+            newest_of_8,
+            loses_from: usize::MAX,
+        }
+    }
+
+    /// As [`Chooser::random`], on a device that may lose blocks which it is writing, from offset `from` of each file on.
+    pub(super) fn losing_blocks(seed: u64, from: usize) -> Self {
+        let mut chooser = Self::random(seed);
+        if let Self::Random { loses_from, .. } = &mut chooser {
+            *loses_from = from;
+        }
+        chooser
     }
 
     pub(super) fn given(new: &'a [bool]) -> Self {
@@ -46,7 +64,9 @@ impl<'a> Chooser<'a> {
     pub(super) fn version(&mut self, count: usize) -> usize {
         let newest = count - 1;
         match self {
-            Self::Random { state, newest_of_8 } => {
+            Self::Random {
+                state, newest_of_8, ..
+            } => {
                 if splitmix64(state) % 8 < *newest_of_8 {
                     newest
                 } else {
@@ -77,6 +97,16 @@ impl<'a> Chooser<'a> {
         }
         Left::Whole(self.version(count))
     }
+
+    /// Whether the block at `offset`, a part of which was being written, is lost as a whole.
+    pub(super) fn loses_block(&mut self, offset: usize) -> bool {
+        match self {
+            Self::Random {
+                state, loses_from, ..
+            } => offset >= *loses_from && below(state, 3) == 0,
+            Self::Given(_) => false,
+        }
+    }
 }
 
 fn below(state: &AtomicU64, limit: usize) -> usize {
@@ -100,6 +130,15 @@ mod tests {
             }
         }
         assert_eq!(seen, [true; 5]);
+    }
+
+    #[test]
+    fn blocks_are_lost_from_the_given_offset_on_only() {
+        let lost = |seed, offset| Chooser::losing_blocks(seed, 4096).loses_block(offset);
+        assert!((0..50).all(|seed| !lost(seed, 0)));
+        assert!((0..50).any(|seed| lost(seed, 4096)));
+        assert!((0..50).any(|seed| !lost(seed, 4096)));
+        assert!((0..50).all(|seed| !Chooser::random(seed).loses_block(1 << 20)));
     }
 
     #[test]

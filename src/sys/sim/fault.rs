@@ -1,5 +1,7 @@
 //! Faults: which operation of a simulated disk goes wrong, and how.
 
+use std::ops::Range;
+
 /// The kinds of operations: each call to the system that a log would make on a disk, and each store into a mapping. Reading
 /// mapped bytes is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +49,17 @@ pub enum Op {
     MapSync,
     /// Pages of a mapping are brought in.
     Populate,
+}
+
+/// Bytes of a file that an operation stored, wrote or synced. See [`SimDisk::record_touches`](super::SimDisk::record_touches).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// [`Op::Store`], [`Op::Write`], [`Op::MapSync`] or [`Op::FileSync`].
+    pub op: Op,
+    /// Which file, whatever it is called: see [`SimDisk::file_number`](super::SimDisk::file_number).
+    pub file: u64,
+    /// Where, in bytes.
+    pub range: Range<u64>,
 }
 
 /// Which operation is meant.

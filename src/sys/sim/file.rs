@@ -204,6 +204,21 @@ impl FileImage {
                 }
             }
         }
+        let mut pages: Vec<_> = self
+            .dirty
+            .keys()
+            .map(|sector| sector / SECTORS_PER_PAGE)
+            .collect();
+        pages.dedup();
+        for page in pages {
+            if chooser.loses_block(page * PAGE_SIZE) {
+                let size = memory
+                    .size()
+                    .saturating_sub(page * PAGE_SIZE)
+                    .min(PAGE_SIZE);
+                memory.store(page * PAGE_SIZE, &vec![0; size]);
+            }
+        }
         memory.store(len, &vec![0; memory.size() - len]);
         Self {
             blocks: self.blocks.clone(),

@@ -99,6 +99,7 @@ impl DiskFile for SimFile {
         };
         machine.extend(self.node, end)?;
         machine.own(self.node, &(offset..end))?;
+        machine.touch(Op::Write, self.node, offset..end);
         let file = machine.tree.file_mut(self.node);
         match way {
             Way::Torn { words } => {
@@ -118,9 +119,13 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        lock(&self.machine).begin_sync(self.life, Op::FileSync, |tree, written| {
+        let mut machine = lock(&self.machine);
+        machine.begin_sync(self.life, Op::FileSync, |tree, written| {
             tree.file_mut(self.node).sync(written);
-        })
+        })?;
+        let len = machine.tree.file(self.node).len();
+        machine.touch(Op::FileSync, self.node, 0..len);
+        Ok(())
     }
 
     fn unshare(&self, range: Range<u64>) -> io::Result<u64> {

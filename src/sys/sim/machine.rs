@@ -10,7 +10,7 @@ use crate::sync::{Mutex, MutexGuard};
 
 use super::super::FileSystem;
 use super::directory::Node;
-use super::fault::{Effect, Faults, Op};
+use super::fault::{Effect, Faults, Op, Touch};
 use super::file::Written;
 use super::tree::Tree;
 
@@ -39,6 +39,8 @@ pub(super) struct Machine {
     pub(super) file_system: FileSystem,
     /// The bytes of copies by reflink, which are on the disk and in no directory.
     pub(super) copies: usize,
+    /// What was stored and synced, once somebody wants to know.
+    pub(super) touches: Option<Vec<Touch>>,
 }
 
 /// How an operation that may go on does so.
@@ -90,6 +92,7 @@ impl Machine {
             capacity: None,
             file_system: FileSystem::Ext,
             copies: 0,
+            touches: None,
         }
     }
 
@@ -134,6 +137,17 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// Notes what an operation did, if that is wanted.
+    pub(super) fn touch(&mut self, op: Op, node: Node, range: Range<usize>) {
+        if let Some(touches) = &mut self.touches {
+            touches.push(Touch {
+                op,
+                file: node as u64,
+                range: range.start as u64..range.end as u64,
+            });
+        }
     }
 
     /// From now on nothing of the present life has an effect.

@@ -92,6 +92,7 @@ impl MappedImage {
             "a store into shared blocks on a full disk raises SIGBUS"
         );
         machine.tree.file_mut(self.node).write(offset, bytes);
+        machine.touch(Op::Store, self.node, range.clone());
         self.bring_in(machine, range);
     }
 
@@ -109,9 +110,12 @@ impl MappedImage {
     }
 
     pub(in super::super) fn sync(&self, range: Range<usize>) -> io::Result<()> {
-        lock(&self.machine).begin_sync(self.life, Op::MapSync, |tree, written| {
+        let mut machine = lock(&self.machine);
+        machine.begin_sync(self.life, Op::MapSync, |tree, written| {
             tree.file_mut(self.node).sync_pages(&range, written);
-        })
+        })?;
+        machine.touch(Op::MapSync, self.node, range);
+        Ok(())
     }
 
     pub(in super::super) fn populate_write(&self, range: Range<usize>) -> io::Result<Populated> {

@@ -43,7 +43,7 @@ use crate::sync::Mutex;
 use super::FileSystem;
 use chooser::Chooser;
 use fault::Effect;
-pub use fault::{Op, Repeat, When};
+pub use fault::{Op, Repeat, Touch, When};
 use file::FileImage;
 pub use machine::is_machine_off;
 use machine::{Life, Machine, Shared, lock};
@@ -124,6 +124,14 @@ impl SimDisk {
         self.image(|tree| tree.after_power_cut(&mut Chooser::random(seed)))
     }
 
+    /// As [`SimDisk::crash_image`], of a device that may lose all of a block of 4096 bytes which it is writing: it then reads
+    /// as zeros, with what was durable in it. What lies below offset `from` of a file is not lost in this way.
+    #[must_use]
+    pub fn crash_image_losing_blocks(&self, seed: u64, from: u64) -> Self {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        self.image(|tree| tree.after_power_cut(&mut Chooser::losing_blocks(seed, from)))
+    }
+
     /// As [`SimDisk::crash_image`], with the answers of [`SimDisk::power_cut_choice`].
     #[must_use]
     pub fn crash_image_choice(&self, new: &[bool]) -> Self {
@@ -165,6 +173,27 @@ impl SimDisk {
     /// How many operations there were since the start: the index of the next one.
     pub fn operation_count(&self) -> u64 {
         lock(&self.machine).faults.log().len() as u64
+    }
+
+    /// From now on notes which bytes are stored, written and synced, for [`touches`](Self::touches).
+    pub fn record_touches(&self) {
+        lock(&self.machine).touches = Some(Vec::new());
+    }
+
+    /// What was stored, written and synced since [`record_touches`](Self::record_touches), in order. A sync that failed is
+    /// not among it; one that lied is.
+    pub fn touches(&self) -> Vec<Touch> {
+        lock(&self.machine).touches.clone().unwrap_or_default()
+    }
+
+    /// The number of a file in [`touches`](Self::touches), which it keeps when it is renamed. No operation, and no fault
+    /// meets it.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn file_number(&self, path: &Path) -> io::Result<u64> {
+        let machine = lock(&self.machine);
+        Ok(machine.tree.find_file(path)? as u64)
     }
 
     /// Has an operation fail with an error number, without an effect; a failing sync also makes nothing durable later. A

@@ -7,7 +7,9 @@
 //!    position (an error is a refusal), then store those pages again and sync them. After a failed sync in the same boot
 //!    the page cache shows bytes that the device never got, and a plain sync of clean pages writes nothing.
 //! 2. Write an epoch frame with a fresh salt at the end and sync it. Frames behind a hole can never come back: what
-//!    follows is valid under another salt. If it does not fit the segment is sealed where it is.
+//!    follows is valid under another salt. If it does not fit the segment is sealed where it is; and also if syncs are padded
+//!    and the block in which it would stand has bytes that are known to be durable. Then it is the next activation whose
+//!    salt keeps frames behind a hole out.
 //! 3. Store the end and the head in `COOKIE`, which was made durable as it was read when it was opened, and sync it. Only
 //!    now is anything exposed, reused or removed.
 //!
@@ -19,9 +21,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::format::{
-    Checksum, DurableDistance, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FrameHeader, FrameKind,
+    BLOCK_SIZE, Checksum, DurableDistance, EPOCH_FRAME_SIZE, Epoch, FIRST_FRAME, FRAME_HEADER_LEN,
+    FrameHeader, FrameKind, Salt,
 };
 use crate::lsn::Lsn;
+use crate::options::SyncPadding;
 use crate::seeded::{self, Bug};
 use crate::segment::{CookieFile, Exclusive, Mold, Salts, Segment, segment_name};
 use crate::sys::Access;
@@ -50,7 +54,7 @@ pub(crate) struct Settled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     Left,
-    /// Not even an epoch frame fits: the segment is sealed at its end.
+    /// An epoch frame does not fit, or may not stand there: the segment is sealed at its end.
     Sealed,
 }
 
@@ -70,6 +74,7 @@ pub(crate) fn settle(
     trust: Trust,
     cookie: &CookieFile,
     cookie_durable: Lsn,
+    padding: SyncPadding,
 ) -> Result<Settled> {
     let from = match trust {
         Trust::Closed => chain.end,
@@ -90,7 +95,11 @@ pub(crate) fn settle(
         last = Some(bytes);
     }
     let mut bytes = last.ok_or_else(|| vanished(mold, chain.end.segment()))?;
-    let (salts, end, room) = barrier(mold, chain, &mut bytes)?;
+    let (salts, end, room) = if padding == SyncPadding::Block && shares_block(from, chain.end) {
+        (chain.salts.clone(), chain.end, Room::Sealed)
+    } else {
+        barrier(mold, chain, &mut bytes, padding)?
+    };
     cookie.store_durable(end);
     cookie.store_head(chain.head);
     cookie.sync()?;
@@ -149,7 +158,11 @@ fn open(mold: &Mold, id: u32, first: u64) -> Result<Exclusive> {
 /// The first block, which carries the activation, and the pages of `range`.
 fn store_again(mold: &Mold, id: u32, bytes: &mut Exclusive, range: Range<u64>) -> Result<u64> {
     let page = range.start - range.start % FIRST_FRAME;
-    for range in [0..FIRST_FRAME, page..range.end] {
+    let is_new = range.start < range.end;
+    for range in [Some(0..FIRST_FRAME), is_new.then_some(page..range.end)]
+        .into_iter()
+        .flatten()
+    {
         let mut start = range.start;
         while start < range.end {
             let end = (start + STEP).min(range.end);
@@ -158,7 +171,7 @@ fn store_again(mold: &Mold, id: u32, bytes: &mut Exclusive, range: Range<u64>) -
         }
         sync(mold, id, bytes, range)?;
     }
-    Ok(FIRST_FRAME + range.end.saturating_sub(page))
+    Ok(FIRST_FRAME + if is_new { range.end - page } else { 0 })
 }
 
 fn sync(mold: &Mold, id: u32, bytes: &Exclusive, range: Range<u64>) -> Result<()> {
@@ -171,8 +184,19 @@ fn sync(mold: &Mold, id: u32, bytes: &Exclusive, range: Range<u64>) -> Result<()
         })
 }
 
+/// Whether bytes that are known to be durable lie in the block in which the log goes on.
+fn shares_block(durable: Lsn, end: Lsn) -> bool {
+    let block = end.offset() - end.offset() % BLOCK_SIZE;
+    durable.segment() == end.segment() && durable.offset() > block
+}
+
 /// Writes the epoch frame, if it fits.
-fn barrier(mold: &Mold, chain: &ChainFound, bytes: &mut Exclusive) -> Result<(Salts, Lsn, Room)> {
+fn barrier(
+    mold: &Mold,
+    chain: &ChainFound,
+    bytes: &mut Exclusive,
+    padding: SyncPadding,
+) -> Result<(Salts, Lsn, Room)> {
     let mut salts = chain.salts.clone();
     if seeded::is(Bug::GhostFrames) {
         return Ok((salts, chain.end, Room::Left));
@@ -201,10 +225,31 @@ fn barrier(mold: &Mold, chain: &ChainFound, bytes: &mut Exclusive) -> Result<(Sa
         distance: DurableDistance::between(chain.end, chain.end),
     };
     let header = header.encode(Checksum::of(&payload), salts.last());
-    bytes.store(at(start), &[&header[..], &payload[..]].concat());
-    sync(mold, chain.end.segment(), bytes, start..end)?;
+    let mut frames = [&header[..], &payload[..]].concat();
     salts.push_epoch(start, end, salt);
-    Ok((salts, behind, Room::Left))
+    let mut end = behind;
+    if padding == SyncPadding::Block
+        && let Some((pad, padded)) = pad(behind, mold.size, salt)
+    {
+        frames.extend(pad);
+        end = padded;
+    }
+    bytes.store(at(start), &frames);
+    sync(mold, chain.end.segment(), bytes, start..end.offset())?;
+    Ok((salts, end, Room::Left))
+}
+
+/// The header of an aborted frame that ends the block at `lsn`, and where it ends; `None` if the block ends there, or the
+/// segment before a frame could.
+fn pad(lsn: Lsn, size: u64, salt: Salt) -> Option<(Vec<u8>, Lsn)> {
+    let shortest = lsn.offset() + FRAME_HEADER_LEN;
+    let end = shortest.next_multiple_of(BLOCK_SIZE);
+    if lsn.offset().is_multiple_of(BLOCK_SIZE) || end > size {
+        return None;
+    }
+    let len = u32::try_from(end - shortest).unwrap_or(u32::MAX);
+    let header = FrameHeader::aborted(lsn, len).encode(Checksum::EMPTY, salt);
+    Some((header.to_vec(), Lsn::new(lsn.segment(), end)?))
 }
 
 fn at(offset: u64) -> usize {
