@@ -7,9 +7,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use segwal::{Error, ErrorKind, Lsn, Wal};
-use testkit::{TempDir, ran, skip};
+use testkit::{TempDir, ran, skip, wait_until};
 
 use crate::bad::durable_log;
 use crate::company::{is_root, look};
@@ -121,6 +122,9 @@ fn modes_are_the_same_under_every_umask() {
     }
 }
 
+/// How long a file of the log may be seen among the standard streams: `COOKIE` stays open as long as the log.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The log's files must not become the standard streams, where the next message would be written into them.
 fn without_standard_streams(dir: &Path) {
     for stream in 0..3 {
@@ -132,10 +136,14 @@ fn without_standard_streams(dir: &Path) {
         wal.append(&sized_payload(0, sequence, 500)).unwrap();
     }
     wal.sync().unwrap();
-    let taken = (0..3).any(|stream| {
-        let path = fs::read_link(format!("/proc/self/fd/{stream}"));
-        path.is_ok_and(|path| path.starts_with(dir))
-    });
+    let is_taken = || {
+        (0..3).any(|stream| {
+            let path = fs::read_link(format!("/proc/self/fd/{stream}"));
+            path.is_ok_and(|path| path.starts_with(dir))
+        })
+    };
+    // A file has the lowest number between the call that opens it and the one that moves it, and the background opens some.
+    let taken = !wait_until(PATIENCE, || !is_taken());
     wal.close().unwrap();
     // SAFETY: ends the process without the test harness, which would print.
     unsafe { libc::_exit(if taken { 3 } else { 0 }) };

@@ -4,7 +4,8 @@
 //! one link, on the device of its directory, reached through no symbolic link, and without waiting for a pipe's other end;
 //! and for writing only if it belongs to the user that this process runs as, or its owner could not open the log again.
 //! Directories get mode 0700 and files 0600 in the call that makes them, so that there is no moment in which others can
-//! open them. No descriptor is 0, 1 or 2, where a stray write to the standard streams would go into the log.
+//! open them. No descriptor stays 0, 1 or 2, where a stray write to the standard streams would go into the log: in a process
+//! without these streams a file has such a number for the instant between two calls.
 
 #![expect(unsafe_code, reason = "statfs and fcntl have no wrapper in std")]
 
