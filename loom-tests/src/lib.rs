@@ -26,6 +26,7 @@ mod world;
 pub use cells::{Cells, Content};
 pub use host::{FOREVER, ModelHost, STEP_NS};
 pub use ledger::{Failing, Ledger, some_error};
-pub use runner::{Model, Reached};
+pub use runner::Model;
 pub use shelf::Shelf;
+pub use testkit::check::Reached;
 pub use world::{Plan, Take, World, at, grains_of, spawn};

@@ -26,5 +26,6 @@ mod runner;
 mod stage;
 
 pub use ledger::{Crash, Known, Ledger, Name};
-pub use runner::{Mistake, Reached, Scenario};
+pub use runner::{Mistake, Scenario};
 pub use stage::{Actor, Stage, join, small};
+pub use testkit::check::Reached;

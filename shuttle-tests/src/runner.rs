@@ -4,17 +4,17 @@
 //! must not unwind, because its destructors would run inside the scheduler's broken state; so the panic hook of that process
 //! reports the message and ends it.
 
-use std::io::{self, Write};
-use std::panic::{self, PanicHookInfo};
-use std::process::{self, Command};
+use std::panic;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fmt, thread};
+use std::{env, fmt};
 
 use segwal::internals::twin::{self, Twin};
 use segwal::internals::{Bug, choose_bug};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use testkit::check::{Reached, message_of, run_again, say};
 
 /// Set in the process of a check: which one it runs.
 const CHECK: &str = "SEGWAL_SHUTTLE_CHECK";
@@ -52,44 +52,6 @@ pub struct Scenario {
     pub states: &'static [&'static str],
     /// The program; the number differs from schedule to schedule.
     pub body: fn(&Reached, u64),
-}
-
-/// How often each state was reached, over all schedules.
-#[derive(Clone, Debug)]
-pub struct Reached {
-    states: &'static [&'static str],
-    counts: Arc<[AtomicU64]>,
-}
-
-impl Reached {
-    fn new(states: &'static [&'static str]) -> Self {
-        Self {
-            states,
-            counts: states.iter().map(|_| AtomicU64::new(0)).collect(),
-        }
-    }
-
-    /// Counts visits of `state`.
-    ///
-    /// # Panics
-    /// If the scenario does not name the state.
-    pub fn mark(&self, state: &str, count: u64) {
-        let index = self.states.iter().position(|known| *known == state);
-        let index =
-            index.unwrap_or_else(|| panic!("the scenario does not name the state `{state}`"));
-        // Relaxed: a count, which is read after the check.
-        self.counts[index].fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn missed(&self) -> String {
-        let counts = self.counts.iter().zip(self.states);
-        // Relaxed: as in `mark`.
-        let missed = counts.filter(|(count, _)| count.load(Ordering::Relaxed) == 0);
-        missed
-            .map(|(_, state)| *state)
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
 }
 
 impl Scenario {
@@ -135,7 +97,7 @@ impl Scenario {
         match env::var(CHECK) {
             Ok(wanted) if wanted == id => self.run(mistake),
             Ok(_) => None,
-            Err(_) => Some(start(&id)),
+            Err(_) => Some(run_again(CHECK, &id, Outcome::parse)),
         }
     }
 
@@ -277,38 +239,4 @@ impl fmt::Display for Outcome {
         }
         Ok(())
     }
-}
-
-/// Runs the calling test again, for the check `id` alone.
-fn start(id: &str) -> Outcome {
-    let test = thread::current();
-    let test = test.name().expect("the harness names the threads of tests");
-    let output = Command::new(env::current_exe().expect("the test binary"))
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHECK, id)
-        .output()
-        .expect("the test binary runs again");
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
-        .find_map(Outcome::parse)
-        .unwrap_or_else(|| panic!("the check `{id}` ended without a report: {output:?}"))
-}
-
-fn message_of(panic: &PanicHookInfo<'_>) -> String {
-    let payload = panic.payload();
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without a message");
-    let text = text.trim().replace(['\n', '\t'], " ");
-    match panic.location() {
-        Some(place) => format!("{text} ({}:{})", place.file(), place.line()),
-        None => text,
-    }
-}
-
-/// Past the capture of the test harness: how long each scenario takes is worth seeing when all is well.
-fn say(line: &str) {
-    writeln!(io::stdout().lock(), "{line}").ok();
 }

@@ -60,7 +60,8 @@ impl Draft {
     }
 }
 
-fn grains_of(len: u32) -> u32 {
+/// What a frame with a payload of `len` bytes takes.
+pub(super) fn grains_of(len: u32) -> u32 {
     u32::try_from(frame_size(len) / GRAIN).unwrap_or(u32::MAX)
 }
 

@@ -4,12 +4,13 @@
 //! as every other frame is, and a crash keeps it whole or not at all.
 
 use crate::error::Result;
-use crate::format::{Checksum, FrameKind, Rewind, frame_size};
-use crate::lsn::{GRAIN, Lsn};
+use crate::format::{Checksum, FrameKind, Rewind};
+use crate::lsn::Lsn;
 use crate::seeded::{self, Bug};
 use crate::segment::FrameFields;
 
 use super::Wal;
+use super::append::grains_of;
 use super::shared::Shared;
 
 impl Wal {
@@ -98,7 +99,7 @@ impl Shared {
             durable: self.gate.durable(),
         };
         let checksum = Checksum::of(&payload);
-        let grains = u32::try_from(frame_size(fields.len) / GRAIN).unwrap_or(u32::MAX);
+        let grains = grains_of(fields.len);
         let terms = self.terms(self.patience);
         let rewound = self.with_seat(|seat| {
             self.room

@@ -10,8 +10,9 @@ use segwal::fault::{Op, SimDisk};
 use segwal::{SyncPadding, WalReader};
 use testkit::Rng;
 
+use crate::entry::Entry;
 use crate::life::{Cut, DIR, Life, Outcome};
-use crate::model::{Entry, Expect, Model, read};
+use crate::model::{Expect, Model, read};
 use crate::workload::{Setup, Step};
 
 /// How many crash states of each kind were opened and checked.

@@ -6,7 +6,8 @@ use segwal::fault::{SimDisk, When};
 use segwal::{ErrorKind, Lsn, OnFull, SyncPadding, Wal, WalOptions};
 use testkit::Rng;
 
-use crate::model::{Entry, Expect, Model, Rewind, Trouble};
+use crate::entry::Entry;
+use crate::model::{Expect, Model, Rewind, Trouble};
 use crate::workload::{Setup, Step};
 
 /// Where the log is.
@@ -229,23 +230,13 @@ impl Life {
     fn append(&mut self, len: usize, tag: u8) -> Result<(), Trouble> {
         let payload = self.model.draw(len);
         let lsn = self.wal()?.append_tagged(tag, &payload)?;
-        Ok(self.model.append(Entry {
-            lsn,
-            index: 0,
-            tag,
-            payload,
-        })?)
+        Ok(self.model.append(Entry::lone(lsn, tag, payload))?)
     }
 
     fn append_critical(&mut self, len: usize) -> Result<(), Trouble> {
         let payload = self.model.draw(len);
         let lsn = self.wal()?.append_critical(&payload)?;
-        Ok(self.model.append(Entry {
-            lsn,
-            index: 0,
-            tag: 0,
-            payload,
-        })?)
+        Ok(self.model.append(Entry::lone(lsn, 0, payload))?)
     }
 
     fn fill(&mut self, rest: u64) -> Result<(), Trouble> {
@@ -260,12 +251,7 @@ impl Life {
         let payloads: Vec<_> = lens.iter().map(|len| self.model.draw(*len)).collect();
         let lsn = self.wal()?.append_batch(&payloads)?.start;
         for (index, payload) in (0..).zip(payloads) {
-            self.model.append(Entry {
-                lsn,
-                index,
-                tag: 0,
-                payload,
-            })?;
+            self.model.append(Entry::of_batch(lsn, index, payload))?;
         }
         Ok(())
     }
@@ -277,12 +263,7 @@ impl Life {
         let mut reservation = appender.reserve(len)?;
         reservation.tag(tag).write_at(0, &payload)?;
         let lsn = reservation.publish();
-        Ok(self.model.append(Entry {
-            lsn,
-            index: 0,
-            tag,
-            payload,
-        })?)
+        Ok(self.model.append(Entry::lone(lsn, tag, payload))?)
     }
 
     fn abandon(&mut self, len: u32) -> Result<(), Trouble> {

@@ -9,6 +9,8 @@
     reason = "the count of crash states is what this test is asked for"
 )]
 
+#[path = "../entry/mod.rs"]
+mod entry;
 mod explore;
 mod full;
 mod holds;

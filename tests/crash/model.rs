@@ -6,16 +6,9 @@
 
 use std::sync::Arc;
 
-use segwal::{Lsn, OwnedRecord, Wal, WalReader};
+use segwal::{Lsn, Wal, WalReader};
 
-/// One record that an append returned a position for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) lsn: Lsn,
-    pub(crate) index: u16,
-    pub(crate) tag: u8,
-    pub(crate) payload: Arc<[u8]>,
-}
+use crate::entry::Entry;
 
 /// A truncation: from there up to its own position everything is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,18 +262,12 @@ impl Model {
     /// It is not what a recovery may give back, or an error.
     pub(crate) fn check_reader(&self, reader: &WalReader) -> Result<(), String> {
         let fail = |error: segwal::Error| format!("a reader: {error}");
-        let copy = |record: segwal::Result<OwnedRecord>| {
-            let record = record?;
-            Ok(Entry {
-                lsn: record.lsn(),
-                index: record.index(),
-                tag: record.tag(),
-                payload: record.payload().into(),
-            })
-        };
         let head = reader.head().map_err(fail)?;
         let records = reader.records(head).map_err(fail)?;
-        let got: Vec<_> = records.map(copy).collect::<Result<_, _>>().map_err(fail)?;
+        let got: Vec<_> = records
+            .map(|record| record.map(Entry::from))
+            .collect::<Result<_, _>>()
+            .map_err(fail)?;
         let checked = self.check(head, &got, Expect::Durable, Lsn::MAX);
         checked
             .map(drop)
@@ -321,26 +308,10 @@ fn behind(lsn: Lsn) -> Lsn {
 /// # Errors
 /// The log's own.
 pub(crate) fn read(wal: &Wal) -> segwal::Result<Vec<Entry>> {
-    let copy = |record: segwal::Result<segwal::Record>| {
-        let record = record?;
-        Ok(Entry {
-            lsn: record.lsn(),
-            index: record.index(),
-            tag: record.tag(),
-            payload: record.payload().into(),
-        })
-    };
-    wal.records(wal.head())?.map(copy).collect()
+    let records = wal.records(wal.head())?;
+    records.map(|record| record.map(Entry::from)).collect()
 }
 
 fn name(entry: Option<&Entry>) -> String {
-    entry.map_or("none".to_owned(), |entry| {
-        let Entry {
-            lsn,
-            index,
-            tag,
-            payload,
-        } = entry;
-        format!("{lsn}#{index} (tag {tag}, {} bytes)", payload.len())
-    })
+    entry.map_or("none".to_owned(), Entry::to_string)
 }

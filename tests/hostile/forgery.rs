@@ -200,11 +200,8 @@ fn splits(log: &Log) -> Vec<Forgery> {
             let split = Frame::new(next, RECORD, &[1; 64]).encode(log.claims.end.salt());
             bytes.extend(&split[..left]);
         }
-        forgeries.push(Forgery::at_end(
-            log,
-            format!("a header split with {left} left"),
-            bytes,
-        ));
+        let what = format!("a header split with {left} left");
+        forgeries.push(Forgery::at_end(log, what, bytes));
     }
     forgeries
 }
@@ -239,11 +236,8 @@ fn fields(log: &Log) -> Vec<Forgery> {
         let mut bytes = vec![0; 32];
         frame.lsn = log.claims.end.word() + 4;
         bytes.extend(frame.encode(log.claims.end.salt()));
-        forgeries.push(Forgery::at_end(
-            log,
-            format!("distance {distance} behind a hole"),
-            bytes,
-        ));
+        let what = format!("distance {distance} behind a hole");
+        forgeries.push(Forgery::at_end(log, what, bytes));
     }
     forgeries
 }

@@ -4,17 +4,9 @@ use segwal::fault::SimDisk;
 use segwal::{EndKind, Lsn, OnFull, Wal, WalOptions};
 
 use crate::claims::Claims;
+use crate::entry::Entry;
 use crate::forge::word;
 use crate::image::{DIR, Image};
-
-/// One record that was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) lsn: Lsn,
-    pub(crate) index: u16,
-    pub(crate) tag: u8,
-    pub(crate) payload: Vec<u8>,
-}
 
 /// A log as bytes.
 #[derive(Clone, Debug)]
@@ -73,12 +65,7 @@ impl Writer {
             .wal
             .append_tagged(tag, &payload)
             .expect("there is room");
-        self.entries.push(Entry {
-            lsn,
-            index: 0,
-            tag,
-            payload,
-        });
+        self.entries.push(Entry::lone(lsn, tag, payload));
     }
 
     fn batch(&mut self, lens: &[usize]) {
@@ -89,12 +76,7 @@ impl Writer {
             .expect("there is room")
             .start;
         for (index, payload) in (0..).zip(payloads) {
-            self.entries.push(Entry {
-                lsn,
-                index,
-                tag: 0,
-                payload,
-            });
+            self.entries.push(Entry::of_batch(lsn, index, payload));
         }
     }
 

@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use segwal::fault::SimDisk;
 use segwal::{EndKind, Error, ErrorKind, Lsn, Verdict, VerdictKind, Wal, WalReader};
 
+use crate::entry::Entry;
 use crate::forge::word;
-use crate::history::{Entry, Log, options};
+use crate::history::{Log, options};
 use crate::image::{DIR, Image};
 use crate::memory::{LIMIT, peak_of};
 
@@ -130,12 +131,7 @@ fn read(wal: &Wal) -> (Vec<Entry>, Option<Error>) {
     };
     for record in records {
         match record {
-            Ok(record) => entries.push(Entry {
-                lsn: record.lsn(),
-                index: record.index(),
-                tag: record.tag(),
-                payload: record.payload().to_vec(),
-            }),
+            Ok(record) => entries.push(record.into()),
             Err(error) => return (entries, Some(error)),
         }
     }
@@ -153,7 +149,7 @@ fn check(
     if honesty == Honesty::Forged {
         let is_known = |entry: &&Entry| is_added(log, entry) || log.entries.contains(entry);
         return match got.iter().find(|entry| !is_known(entry)) {
-            Some(entry) => Err(format!("{} was never written", name(entry))),
+            Some(entry) => Err(format!("{entry} was never written")),
             None => Ok(()),
         };
     }
@@ -165,14 +161,14 @@ fn check(
         .zip(truth.iter().map(Some).chain(std::iter::repeat(None)))
         .find(|(entry, truth)| Some(**entry) != *truth)
     {
-        return Err(format!("{} was never written there", name(entry)));
+        return Err(format!("{entry} was never written there"));
     }
     let must = known.map_or(0, |known| Log::below(truth, known));
     if got.len() < must {
         return Err(format!(
             "lost in silence: {} of {must} records, from {} on",
             must - got.len(),
-            name(&truth[got.len()])
+            truth[got.len()]
         ));
     }
     Ok(())
@@ -181,16 +177,6 @@ fn check(
 /// Whether a record stands where, or is marked as, forgeries are.
 fn is_added(log: &Log, entry: &Entry) -> bool {
     entry.payload.starts_with(FORGED) || word(entry.lsn) >= log.claims.end.word()
-}
-
-fn name(entry: &Entry) -> String {
-    let Entry {
-        lsn,
-        index,
-        tag,
-        payload,
-    } = entry;
-    format!("{lsn}#{index} (tag {tag}, {} bytes)", payload.len())
 }
 
 /// A log that was opened takes records and gives them back.
@@ -246,12 +232,7 @@ fn read_all_beside(reader: &WalReader) -> (Option<Lsn>, Vec<Entry>, Option<Error
     };
     for record in records {
         match record {
-            Ok(record) => entries.push(Entry {
-                lsn: record.lsn(),
-                index: record.index(),
-                tag: record.tag(),
-                payload: record.payload().to_vec(),
-            }),
+            Ok(record) => entries.push(record.into()),
             Err(error) => return (Some(head), entries, Some(error)),
         }
     }

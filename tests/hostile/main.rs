@@ -12,6 +12,8 @@
 )]
 
 mod claims;
+#[path = "../entry/mod.rs"]
+mod entry;
 mod forge;
 mod forgery;
 mod history;

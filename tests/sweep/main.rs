@@ -11,6 +11,8 @@
 )]
 
 mod case;
+#[path = "../entry/mod.rs"]
+mod entry;
 mod fault;
 mod interrupted;
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use segwal::fault::{Op, SimDisk};
 use segwal::{ErrorKind, Lsn, VerdictKind, Wal, WalReader};
 
+use crate::entry::Entry;
 use crate::life::{DIR, Faults, Life, Outcome};
-use crate::model::{Entry, Expect, Model};
+use crate::model::{Expect, Model};
 use crate::workload::{Setup, Step};
 
 /// Longer than any callback takes.
@@ -217,13 +218,7 @@ impl Play {
         let payload = self.life.model.draw(len);
         match wal.append_critical(&payload) {
             Ok(lsn) => {
-                let (index, tag) = (0, 0);
-                let entry = Entry {
-                    lsn,
-                    index,
-                    tag,
-                    payload,
-                };
+                let entry = Entry::lone(lsn, 0, payload);
                 self.life.model.append(entry).map(|()| Outcome::Done)
             }
             Err(error) => Ok(failed(&error)),

@@ -301,11 +301,7 @@ fn pressures() -> Vec<Scenario> {
         Scenario {
             name: "a full disk",
             setup: vec![Act::Open, append(100), SYNC],
-            acts: vec![
-                Act::Space(Some(0)),
-                FILL,
-                FILL,
-                append(100),
+            acts: on_a_full_disk(&[
                 SYNC,
                 append(101),
                 discard(None),
@@ -317,17 +313,13 @@ fn pressures() -> Vec<Scenario> {
                 append(104),
                 SYNC,
                 Act::Read,
-            ],
+            ]),
             is_there: |play| has(play, |wal| wal.stats().failed_preparations > 0),
         },
         Scenario {
             name: "critical records on a full disk",
             setup: vec![Act::Open, append(100), SYNC],
-            acts: vec![
-                Act::Space(Some(0)),
-                FILL,
-                FILL,
-                append(100),
+            acts: on_a_full_disk(&[
                 Act::Critical(80),
                 SYNC,
                 Act::Critical(81),
@@ -337,7 +329,7 @@ fn pressures() -> Vec<Scenario> {
                 append(102),
                 SYNC,
                 Act::Read,
-            ],
+            ]),
             is_there: |play| has(play, |wal| wal.durable() == wal.end()),
         },
         Scenario {
@@ -354,6 +346,11 @@ fn pressures() -> Vec<Scenario> {
             is_there: |play| has(play, |wal| wal.durable() == wal.end()),
         },
     ]
+}
+
+/// No space any more, and more appended than there is room for.
+fn on_a_full_disk(then: &[Act]) -> Vec<Act> {
+    [&[Act::Space(Some(0)), FILL, FILL, append(100)], then].concat()
 }
 
 fn companions() -> Vec<Scenario> {

@@ -1,7 +1,8 @@
 //! Other programs, run from the root of the workspace, with errors that name the whole command line.
 
 use std::env;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use testkit::record::workspace_root;
@@ -29,6 +30,23 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs `command`, shows its output as it comes, and hands each line to `each`; anything but exit status zero is an error.
+pub(crate) fn succeed_reading(command: &mut Command, mut each: impl FnMut(&str)) -> Result<()> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
+    let output = child.stdout.take().context("its output is a pipe")?;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        each(&line);
+        println!("{line}");
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "{} failed: {status}", shown(command));
+    Ok(())
+}
+
 /// The command line, as a person would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let words = [command.get_program()]
@@ -52,6 +70,16 @@ mod tests {
             "{error}"
         );
         succeed(&mut program("true")).unwrap();
+    }
+
+    #[test]
+    fn lines_of_a_command_are_read_and_its_failure_is_an_error() {
+        let mut lines = Vec::new();
+        let mut read = |line: &str| lines.push(line.to_owned());
+        let mut command = program("sh");
+        command.args(["-c", "echo one; echo two; exit 3"]);
+        succeed_reading(&mut command, &mut read).unwrap_err();
+        assert_eq!(lines, ["one", "two"]);
     }
 
     #[test]

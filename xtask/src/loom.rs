@@ -4,14 +4,13 @@
 //! their own. That each must-fail twin fails is asserted by the model binaries themselves.
 
 use std::env;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use testkit::record::workspace_root;
 
-use crate::command::{cargo, shown, succeed};
+use crate::command::{cargo, succeed, succeed_reading};
 use crate::targets;
 
 #[derive(clap::Args, Debug)]
@@ -72,22 +71,11 @@ fn choose(binaries: Vec<String>, filter: Option<&str>) -> (Vec<String>, Option<&
 /// Runs one binary, showing its output, and counts the tests that passed.
 fn models(bound: u32, binary: &str, filter: Option<&str>) -> Result<usize> {
     let mut command = checker(bound, &["--quiet", "--test", binary]);
-    command.args(filter).stdout(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot start {}", shown(&command)))?;
-    let output = child
-        .stdout
-        .take()
-        .context("the output of cargo is a pipe")?;
+    command.args(filter);
     let mut passed = 0;
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        passed += passed_tests(&line).unwrap_or(0);
-        println!("{line}");
-    }
-    let status = child.wait()?;
-    ensure!(status.success(), "{} failed: {status}", shown(&command));
+    succeed_reading(&mut command, |line| {
+        passed += passed_tests(line).unwrap_or(0);
+    })?;
     Ok(passed)
 }
 

@@ -4,13 +4,11 @@
 //! a scenario fails with each of its mistakes is asserted by the test binary itself.
 
 use std::env;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use crate::command::{cargo, shown};
+use crate::command::{cargo, succeed_reading};
 
 /// All scenarios together must have explored so many orders.
 const LEAST: u64 = 20_000;
@@ -44,22 +42,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     command.env("RUSTFLAGS", format!("{flags} --cfg shuttle").trim());
     command.env("SEGWAL_SCHEDULES", options.schedules.to_string());
     let started = Instant::now();
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", shown(&command)))?;
-    let output = child
-        .stdout
-        .take()
-        .context("the output of cargo is a pipe")?;
     let mut explored = 0;
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        explored += schedules(&line).unwrap_or(0);
-        println!("{line}");
-    }
-    let status = child.wait()?;
-    ensure!(status.success(), "{} failed: {status}", shown(&command));
+    succeed_reading(&mut command, |line| {
+        explored += schedules(line).unwrap_or(0);
+    })?;
     let seconds = started.elapsed().as_secs_f64();
     println!(
         "shuttle: {explored} orders explored in which all held, {seconds:.1} s with the build"

@@ -1,5 +1,5 @@
-//! What the tests of this workspace share: replayable seeds, temporary directories, waiting without sleep, and checks
-//! that put on record that they ran or why they could not.
+//! What the tests of this workspace share: replayable seeds, temporary directories, waiting without sleep, checks in
+//! processes of their own, and ones that put on record that they ran or why they could not.
 //!
 //! It knows nothing of the log, so that every crate of the workspace may use it.
 #![allow(
@@ -10,6 +10,7 @@
     reason = "a test tool prints, panics and reads the clock; the narrowed numbers are random or in range"
 )]
 
+pub mod check;
 pub mod record;
 mod rng;
 mod temp;

@@ -79,11 +79,11 @@ fn ask(
             Ok(()) => {
                 ledger.acknowledged(lsn, name);
                 assert!(lsn < wal.durable(), "a callback said durable of {lsn}");
-                marks.mark("told that it is durable", 1);
+                marks.mark("told that it is durable");
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-                marks.mark("told that the log has ended", 1);
+                marks.mark("told that the log has ended");
             }
         }
     };

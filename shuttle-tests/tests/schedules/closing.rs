@@ -19,10 +19,10 @@ fn closing(reached: &Reached, number: u64) {
                 for _ in 0..6 {
                     let record = stage.append(writer, 900);
                     if !record.is_some_and(|record| stage.sync_to(record)) {
-                        marks.mark("a writer met the end", 1);
+                        marks.mark("a writer met the end");
                         return;
                     }
-                    marks.mark("a record was acknowledged", 1);
+                    marks.mark("a record was acknowledged");
                 }
             })
         })

@@ -38,9 +38,9 @@ fn commit(reached: &Reached, number: u64) {
     actors.push(stage.crash_at_some_time(Crash::Power));
     join(actors);
     let stats = stage.wal.stats();
-    reached.mark("three segments", u64::from(stats.rotations >= 2));
-    reached.mark("a segment was reused", stats.reused_segments);
-    reached.mark(
+    reached.add("three segments", u64::from(stats.rotations >= 2));
+    reached.add("a segment was reused", stats.reused_segments);
+    reached.add(
         "a sync answered two",
         stats.commits.saturating_sub(stats.syncs),
     );

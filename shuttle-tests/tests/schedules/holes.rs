@@ -21,7 +21,7 @@ fn holes(reached: &Reached, number: u64) {
         let drops = (number + u64::from(writer)) % 2 == 0;
         actors.push(stage.actor(move |stage| {
             reserve(stage, writer, drops);
-            marks.mark("a reservation was dropped", drops.into());
+            marks.add("a reservation was dropped", drops.into());
         }));
     }
     actors.push(stage.actor(|stage| {
@@ -38,7 +38,7 @@ fn holes(reached: &Reached, number: u64) {
                 Ok(()) => stage.ledger.acknowledged(lsn, name),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-                    marks.mark("a sync gave up", 1);
+                    marks.mark("a sync gave up");
                 }
             }
         }

@@ -32,14 +32,14 @@ fn poison(reached: &Reached, number: u64) {
                         return;
                     };
                     if !stage.sync_to(record) {
-                        marks.mark("a waiter was told", 1);
+                        marks.mark("a waiter was told");
                         let bound = stage.wal.durable();
                         let again = stage.wal.sync().map_err(|error| error.kind());
                         assert_eq!(again, Err(ErrorKind::Poisoned), "a sync after a failed one");
                         assert_eq!(stage.wal.durable(), bound, "durable moved after poison");
                         return;
                     }
-                    marks.mark("a record was acknowledged before", u64::from(sequence == 0));
+                    marks.add("a record was acknowledged before", u64::from(sequence == 0));
                 }
             })
         })

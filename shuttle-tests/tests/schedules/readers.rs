@@ -42,9 +42,9 @@ fn readers(reached: &Reached, number: u64) {
     for (record, name) in held.lock().unwrap().drain(..) {
         assert_eq!(Name::of(&record), name, "a held record changed");
         let outlived = record.lsn().segment() < stage.wal.head().segment();
-        reached.mark("a record outlived its segment", outlived.into());
+        reached.add("a record outlived its segment", outlived.into());
     }
-    reached.mark("a segment was reused", stage.wal.stats().reused_segments);
+    reached.add("a segment was reused", stage.wal.stats().reused_segments);
     stage.finish();
 }
 

@@ -20,8 +20,8 @@ fn full_disk(reached: &Reached, number: u64) {
     actors.push(stage.crash_at_some_time(Crash::Power));
     join(actors);
     let stats = stage.wal.stats();
-    reached.mark("a preparation failed", stats.failed_preparations);
-    reached.mark("an append had to wait", stats.ready_misses);
+    reached.add("a preparation failed", stats.failed_preparations);
+    reached.add("an append had to wait", stats.ready_misses);
     stage.finish();
 }
 
@@ -53,8 +53,8 @@ fn limit(reached: &Reached, number: u64) {
     actors.push(stage.crash_at_some_time(Crash::Power));
     join(actors);
     let stats = stage.wal.stats();
-    reached.mark("an append had to wait", stats.ready_misses);
-    reached.mark("a segment was reused", stats.reused_segments);
+    reached.add("an append had to wait", stats.ready_misses);
+    reached.add("a segment was reused", stats.reused_segments);
     stage.finish();
 }
 
