@@ -55,6 +55,23 @@ pub struct Known {
     /// The highest position up to which somebody asked to discard, and the highest that was granted.
     asked: Option<Lsn>,
     discarded: Option<Lsn>,
+    cuts: Vec<Cut>,
+}
+
+/// A truncation.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// What begins here or behind is void.
+    from: Lsn,
+    /// What begins before it; `None` until the truncation returns.
+    to: Option<Lsn>,
+    is_acknowledged: bool,
+}
+
+impl Cut {
+    fn may_void(&self, lsn: Lsn) -> bool {
+        self.from <= lsn && self.to.is_none_or(|to| lsn < to)
+    }
 }
 
 /// What is known of one log, shared by the threads of an execution.
@@ -105,6 +122,27 @@ impl Ledger {
         known.asked = known.asked.max(Some(lsn));
     }
 
+    /// Somebody is about to make void what begins at `from` or behind; which truncation that is.
+    pub fn cutting(&self, from: Lsn) -> usize {
+        let mut known = self.known();
+        known.cuts.push(Cut {
+            from,
+            to: None,
+            is_acknowledged: false,
+        });
+        known.cuts.len() - 1
+    }
+
+    /// The truncation returned.
+    pub fn cut(&self, index: usize, to: Lsn) {
+        self.known().cuts[index].to = Some(to);
+    }
+
+    /// A sync to it returned.
+    pub fn cut_acknowledged(&self, index: usize) {
+        self.known().cuts[index].is_acknowledged = true;
+    }
+
     /// The discard returned.
     pub fn discarded(&self, lsn: Lsn) {
         let mut known = self.known();
@@ -142,26 +180,7 @@ impl Known {
             passed, None,
             "nobody asked to discard up to {head}, but up to {asked}"
         );
-        let mut recovered = BTreeMap::new();
-        let mut next = BTreeMap::new();
-        for record in wal.records(head).expect("the head is readable") {
-            let record = record.expect("what was recovered can be read");
-            let name = Name::of(&record);
-            let before = next.insert(name.writer, name.sequence + 1);
-            assert!(
-                before.is_none_or(|next| next == name.sequence),
-                "{name:?} at {} follows {before:?}",
-                record.lsn()
-            );
-            assert!(
-                later
-                    .attempted
-                    .get(&name.writer)
-                    .is_some_and(|count| name.sequence < *count),
-                "{name:?} was never appended"
-            );
-            recovered.insert(record.lsn(), name);
-        }
+        let recovered = later.read(wal, head);
         let is_published = |lsn: &Lsn| Some(*lsn) < self.published;
         let promised: BTreeMap<_, _> = match crash {
             Crash::Kill => self
@@ -170,12 +189,27 @@ impl Known {
                 .collect(),
             Crash::Power => self.acknowledged.clone(),
         };
+        // A truncation comes back whole or not at all.
+        let took_effect = |cut: &Cut| !recovered.keys().any(|lsn| cut.may_void(*lsn));
+        let may_be_void = |lsn| {
+            let covers = |cut: &Cut| cut.may_void(lsn) && (cut.to.is_none() || took_effect(cut));
+            later.cuts.iter().any(covers)
+        };
         for (lsn, name) in promised.range(head..) {
-            assert_eq!(
-                recovered.get(lsn),
-                Some(name),
+            assert!(
+                recovered.get(lsn) == Some(name) || may_be_void(*lsn),
                 "a record that was promised is lost: {name:?} at {lsn}, after {crash:?}, head {head}, end {}",
                 wal.end()
+            );
+        }
+        for cut in &self.cuts {
+            let is_promised = match crash {
+                Crash::Kill => cut.to.is_some_and(|to| is_published(&to)),
+                Crash::Power => cut.is_acknowledged,
+            };
+            assert!(
+                !is_promised || took_effect(cut),
+                "a truncation that was promised is lost: {cut:?}, after {crash:?}"
             );
         }
         for (lsn, name) in &recovered {
@@ -186,5 +220,48 @@ impl Known {
             );
         }
         recovered
+    }
+
+    /// Whether a truncation that returned made `lsn` void.
+    pub fn is_void(&self, lsn: Lsn) -> bool {
+        let returned = |cut: &&Cut| cut.to.is_some();
+        self.cuts
+            .iter()
+            .filter(returned)
+            .any(|cut| cut.may_void(lsn))
+    }
+
+    /// The records of a log from `head` on: attempted, whole, and in the order of each writer, but for what may be void.
+    fn read(&self, wal: &Wal, head: Lsn) -> BTreeMap<Lsn, Name> {
+        let mut found = BTreeMap::new();
+        let mut next = BTreeMap::new();
+        for record in wal.records(head).expect("the head is readable") {
+            let record = record.expect("what was recovered can be read");
+            let name = Name::of(&record);
+            let before = next.insert(name.writer, name.sequence + 1);
+            assert!(
+                before.is_none_or(|next| self.may_follow(next, name)),
+                "{name:?} at {} follows {before:?}",
+                record.lsn()
+            );
+            let attempted = self.attempted.get(&name.writer);
+            assert!(
+                attempted.is_some_and(|count| name.sequence < *count),
+                "{name:?} was never appended"
+            );
+            found.insert(record.lsn(), name);
+        }
+        found
+    }
+
+    /// Whether everything of the writer between its record `next` and `name` may be void.
+    fn may_follow(&self, next: u8, name: Name) -> bool {
+        let may_be_void = |sequence| {
+            let skipped = Name { sequence, ..name };
+            let place = self.appended().find(|(_, name)| *name == skipped);
+            let covers = |cut: &Cut| place.is_none_or(|(lsn, _)| cut.may_void(lsn));
+            self.cuts.iter().any(covers)
+        };
+        next <= name.sequence && (next..name.sequence).all(may_be_void)
     }
 }

@@ -102,6 +102,11 @@ pub(crate) mod futex {
     /// A timed sleep may end after so many turns of others, the shortest first.
     const TURNS: u32 = 100;
 
+    /// One that is so long that only somebody who was forgotten reaches its end gives way to others, and what they have to do
+    /// yet, for longer.
+    const LONG: Duration = Duration::from_secs(10_000);
+    const LONG_TURNS: u32 = 50 * TURNS;
+
     struct Sleeper {
         word: usize,
         deadline_ns: u64,
@@ -140,7 +145,11 @@ pub(crate) mod futex {
                 }
                 Wake::Woken
             }
-            Some(deadline_ns) => doze(&is_woken, deadline_ns),
+            Some(deadline_ns) => {
+                let is_long = timeout.is_some_and(|timeout| timeout >= LONG);
+                let turns = if is_long { LONG_TURNS } else { TURNS };
+                doze(&is_woken, deadline_ns, turns)
+            }
         }
     }
 
@@ -150,9 +159,9 @@ pub(crate) mod futex {
     }
 
     /// Lets others go on until one of them wakes this thread, or its time has come.
-    fn doze(is_woken: &Arc<AtomicU32>, deadline_ns: u64) -> Wake {
+    fn doze(is_woken: &Arc<AtomicU32>, deadline_ns: u64, turns: u32) -> Wake {
         loop {
-            for _ in 0..TURNS {
+            for _ in 0..turns {
                 if is_set(is_woken) {
                     return Wake::Woken;
                 }

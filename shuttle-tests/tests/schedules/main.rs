@@ -8,7 +8,10 @@
 mod callbacks;
 mod closing;
 mod commit;
+mod critical;
 mod holes;
 mod poison;
 mod readers;
 mod space;
+mod tails;
+mod truncation;

@@ -4,7 +4,6 @@ mod watches;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::FIRST_FRAME;
 use crate::log::Ticket;
 use crate::lsn::Lsn;
+use crate::sync::{AtomicBool, Ordering};
 use crate::sys::{clock, fork};
 
 use super::Wal;

@@ -12,12 +12,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use crate::error::Result;
 use crate::log::{Audience, Published, Vigil, Watch};
-use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::sys::clock;
 use crate::wal::background;
 use crate::wal::shared::{OsHost, Shared};
