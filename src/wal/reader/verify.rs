@@ -1,5 +1,7 @@
 //! [`Verdict`]: every frame checked, and the end judged by the same table as recovery's.
 
+use std::path::Path;
+
 use crate::error::{Error, ErrorKind};
 use crate::lsn::Lsn;
 
@@ -88,13 +90,34 @@ impl Verdict {
         self.problem.as_ref()
     }
 
-    /// What a second look must come to as well.
-    fn place(&self) -> (char, Option<Lsn>) {
-        let problem = self.problem.as_ref();
-        let at = self
-            .end
-            .or_else(|| problem.and_then(|problem| problem.place().lsn));
-        (self.row, at)
+    /// What a second look must come to as well. A file that is renamed between being listed and being opened has no
+    /// position, and another one may be in its place the next time.
+    fn place(&self) -> (char, Option<Lsn>, Option<&Path>) {
+        let problem = self.problem.as_ref().map(Error::place);
+        let at = self.end.or_else(|| problem.and_then(|place| place.lsn));
+        (
+            self.row,
+            at,
+            problem.and_then(|place| place.path.as_deref()),
+        )
+    }
+
+    /// What several looks come to.
+    fn settled(mut look: impl FnMut() -> Self) -> Self {
+        let mut before = look();
+        for _ in 0..LOOKS {
+            if before.kind == VerdictKind::Clean {
+                return before;
+            }
+            let again = look();
+            if again.place() == before.place() {
+                return again;
+            }
+            before = again;
+        }
+        before.kind = VerdictKind::BeingWritten;
+        before.problem = None;
+        before
     }
 
     fn accepted(chain: &ChainFound) -> Self {
@@ -162,20 +185,7 @@ impl WalReader {
 
     /// As [`verify`](Self::verify), to this depth.
     pub(super) fn judge(&self, depth: Depth) -> Verdict {
-        let mut before = self.look(depth);
-        for _ in 0..LOOKS {
-            if before.kind == VerdictKind::Clean {
-                return before;
-            }
-            let again = self.look(depth);
-            if again.place() == before.place() {
-                return again;
-            }
-            before = again;
-        }
-        before.kind = VerdictKind::BeingWritten;
-        before.problem = None;
-        before
+        Verdict::settled(|| self.look(depth))
     }
 
     fn look(&self, depth: Depth) -> Verdict {
@@ -213,5 +223,34 @@ impl WalReader {
             return Err(refusal.into());
         }
         Ok(chain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// As when file `id` was renamed between being listed and being opened.
+    fn without(id: u32) -> Verdict {
+        let path = PathBuf::from(format!("/log/{id:020}.seg"));
+        let error = io::Error::from(io::ErrorKind::NotFound);
+        Verdict::refused(Error::io("cannot open a file of the log", &path, error).into())
+    }
+
+    #[test]
+    fn a_file_that_is_gone_at_each_look_is_a_judgement_and_another_one_each_time_is_a_writer() {
+        let still = Verdict::settled(|| without(7));
+        assert_eq!(still.kind(), VerdictKind::Unreadable);
+        assert!(still.problem().is_some());
+        let mut id = 7;
+        let live = Verdict::settled(|| {
+            id += 1;
+            without(id)
+        });
+        assert_eq!(live.kind(), VerdictKind::BeingWritten);
+        assert!(live.problem().is_none());
     }
 }
