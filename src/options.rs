@@ -187,6 +187,11 @@ impl WalOptions {
     /// How many segments the background keeps ready beside the active one and the reserve: 1 to 64. 2 by default.
     ///
     /// A log that holds little stays small: as long as no more than a quarter of its first segment is used, one segment in all is kept ready.
+    ///
+    /// Each time that appends found no segment ready although there was room, one more is kept, up to four times as many; a
+    /// minute, or 64 segments, without such a wait takes one off again. [`Stats::ready_target`](crate::Stats) tells the
+    /// number. What does not fit into [`max_wal_bytes`](Self::max_wal_bytes) or on the disk is no pressure as long as these
+    /// are ready.
     pub fn preallocate_segments(&mut self, count: usize) -> &mut Self {
         self.preallocate_segments = count;
         self

@@ -40,6 +40,8 @@ macro_rules! counters {
             pub retained_segments: u64,
             /// Segments that are ready to be rotated into.
             pub ready_segments: u64,
+            /// Segments that are to be ready beyond the reserve: `preallocate_segments`, and more after appends found none.
+            pub ready_target: u64,
             /// Segments whose records are discarded, waiting to be reused.
             pub recyclable_segments: u64,
             /// Segments that are discarded and kept only by readers.

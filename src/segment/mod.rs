@@ -17,6 +17,7 @@
 //! | `flush` | how its frames become durable |
 //! | `salts` | which salt rules which part of it |
 //! | `prepare`, `scrub`, `shelf` | making segments ready; zeros over what they held; the ready and the recycle queue |
+//! | `depth` | how many are kept ready |
 //! | `refill` | every page in a folio of its own |
 //! | `registry`, `readers` | the segments that hold records; who reads them, or read them before the log was opened again |
 //! | `prefault` | writable pages ahead of the tail |
@@ -26,6 +27,7 @@
 mod active;
 mod bytes;
 mod cookie;
+mod depth;
 mod directory;
 mod flush;
 mod hold;
@@ -43,6 +45,7 @@ mod source;
 pub(crate) use active::{FrameFields, Segment};
 pub(crate) use bytes::{Exclusive, Held};
 pub(crate) use cookie::CookieFile;
+pub(crate) use depth::Depth;
 pub(crate) use directory::Directory;
 pub(crate) use flush::{Flush, MsyncRange};
 pub(crate) use hold::HoldFile;
@@ -52,5 +55,5 @@ pub(crate) use prepare::Mold;
 pub(crate) use readers::is_read;
 pub(crate) use registry::Registry;
 pub(crate) use salts::Salts;
-pub(crate) use shelf::{Preparation, Shelf};
+pub(crate) use shelf::{Preparation, QUEUE_SIZE, Shelf};
 pub(crate) use source::FileSource;

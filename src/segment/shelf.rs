@@ -32,7 +32,7 @@ use super::salts::Salts;
 use super::{Segment, name};
 
 /// More segments than this are never kept ready or waiting for reuse: the most that the options allow, with the reserve.
-const QUEUE_SIZE: usize = 72;
+pub(crate) const QUEUE_SIZE: usize = 72;
 
 /// Room for what an earlier process left: as many as it kept ready, and as many as it had activated and never synced.
 const READY_SIZE: usize = 2 * QUEUE_SIZE;
@@ -225,17 +225,18 @@ impl Shelf {
         u64::from(held) + (self.reusable.len() + self.pinned.lock().len()) as u64
     }
 
-    /// Removes files beyond the `kept` that wait for reuse.
-    pub(crate) fn trim(&self, kept: usize, counters: &Counters) -> Result<()> {
+    /// Removes files beyond the `kept` that wait for reuse, and returns how many those were.
+    pub(crate) fn trim(&self, kept: usize, counters: &Counters) -> Result<usize> {
         let mut surplus = std::mem::take(&mut *self.surplus.lock());
         while self.reusable.len() > kept {
             surplus.extend(self.reusable.pop());
         }
+        let count = surplus.len();
         for file in surplus {
             self.remove(file)?;
             counters.removed_segments.add(1);
         }
-        Ok(())
+        Ok(count)
     }
 
     fn remove(&self, file: Reusable) -> Result<()> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Prefaulter, Preparation, Tick};
-use crate::sys::{Access, thread};
+use crate::sys::{Access, clock, thread};
 
 use super::beat::Beat;
 use super::shared::Shared;
@@ -180,18 +180,23 @@ fn step_prepare(shared: &Shared) -> Step {
         shared.poison(error);
         return Step::Wait;
     }
-    let trimmed = shared
-        .shelf
-        .trim(shared.options.preallocate_segments, &shared.counters);
-    match trimmed.and_then(|()| shared.prepare()) {
-        Ok(Preparation::Made) => Step::Again,
-        Ok(Preparation::Enough | Preparation::AtLimit | Preparation::Exhausted) => Step::Wait,
-        Err(error) if error.kind() == ErrorKind::NoSpace => Step::Retry,
-        Err(error) => {
-            shared.poison(error);
-            Step::Wait
-        }
+    let prepared = shared.prepare();
+    if let Ok(Preparation::Made) = prepared {
+        return Step::Again;
     }
+    // Last: a file that waits for reuse is surplus only when no segment is to be made of it, and the preparation has just
+    // added those that nobody reads any more.
+    let trimmed = shared.shelf.trim(shared.depth.value(), &shared.counters);
+    let step = trimmed.and_then(|removed| match prepared {
+        Ok(_) => Ok(Step::Wait),
+        Err(error) if error.kind() != ErrorKind::NoSpace => Err(error),
+        Err(_) if removed > 0 => Ok(Step::Again),
+        Err(_) => Ok(Step::Retry),
+    });
+    step.unwrap_or_else(|error| {
+        shared.poison(error);
+        Step::Wait
+    })
 }
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -199,22 +204,27 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 
 fn prepare(shared: &Shared) {
     let mut retry = FIRST_RETRY;
-    let step = || match step_prepare(shared) {
-        Step::Again => {
-            retry = FIRST_RETRY;
-            Rest::Not
-        }
-        // Nobody says when a reader lets a segment go.
-        Step::Wait | Step::Retry if shared.shelf.pinned_count() > 0 => {
-            let is_urgent = shared.pressure.level() != SpacePressure::None;
-            Rest::For(if is_urgent { FIRST_RETRY } else { LAST_RETRY })
-        }
-        Step::Wait => Rest::UntilRaised,
-        Step::Retry => {
-            let rest = Rest::For(retry);
-            retry = (retry * 2).min(LAST_RETRY);
-            rest
-        }
+    let step = || {
+        let falls = shared.depth.settle(clock::now_ns());
+        let rest = match step_prepare(shared) {
+            Step::Again => {
+                retry = FIRST_RETRY;
+                Rest::Not
+            }
+            // Nobody says when a reader lets a segment go.
+            Step::Wait | Step::Retry if shared.shelf.pinned_count() > 0 => {
+                let is_urgent = shared.pressure.level() != SpacePressure::None;
+                Rest::For(if is_urgent { FIRST_RETRY } else { LAST_RETRY })
+            }
+            Step::Wait => Rest::UntilRaised,
+            Step::Retry => {
+                let rest = Rest::For(retry);
+                retry = (retry * 2).min(LAST_RETRY);
+                rest
+            }
+        };
+        let falls_in = |ns| Rest::For(Duration::from_nanos(ns));
+        rest.at_most(falls.map_or(Rest::UntilRaised, falls_in))
     };
     shared
         .signals

@@ -333,6 +333,7 @@ impl Wal {
             commits: shared.gate.answered(),
             retained_segments: shared.registry.count() as u64,
             ready_segments: shared.shelf.ready_count() as u64,
+            ready_target: shared.depth.value() as u64,
             recyclable_segments: shared.shelf.reusable_count() as u64,
             pinned_segments: shared.shelf.pinned_count() as u64,
             oldest_pinned_segment: shared.shelf.oldest_pinned(),

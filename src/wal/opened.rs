@@ -7,7 +7,9 @@ use crate::format::{FIRST_FRAME, Manifest};
 use crate::log::{Core, Doze, Ending, Gate, GatherLimits, Patience, Room, Shape};
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::{OnFull, WalOptions, record_capacity};
-use crate::segment::{CookieFile, Directory, MsyncRange, Registry, Segment, Shelf};
+use crate::segment::{
+    CookieFile, Depth, Directory, MsyncRange, QUEUE_SIZE, Registry, Segment, Shelf,
+};
 use crate::stats::Counters;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex};
 use crate::sys::{Lock, fork};
@@ -62,6 +64,8 @@ impl Opened {
         } = basis;
         let room = self.room;
         let longest = record_capacity(manifest.segment_size);
+        let queue_room = QUEUE_SIZE - options.reserve_segments;
+        let depth = Depth::new(options.preallocate_segments, queue_room);
         let shared = Arc::new(Shared {
             number: next_number(),
             max_record_len: options.max_record_len.unwrap_or(longest),
@@ -75,6 +79,7 @@ impl Opened {
             room: Room::new(),
             ending: Ending::new(),
             shelf: self.shelf,
+            depth,
             registry: self.registry,
             holds: self.holds,
             cookie: self.cookie,

@@ -14,7 +14,7 @@ use crate::log::{
 use crate::lsn::{GRAIN, Lsn};
 use crate::options::{SyncPadding, WalOptions};
 use crate::seeded::{self, Bug};
-use crate::segment::{CookieFile, Directory, Flush, Registry, Segment, Shelf};
+use crate::segment::{CookieFile, Depth, Directory, Flush, Registry, Segment, Shelf};
 use crate::stats::Counters;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering};
 use crate::sys::thread::{rest_ns, spin, yield_now};
@@ -62,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) room: Room,
     pub(crate) ending: Ending,
     pub(crate) shelf: Shelf,
+    pub(crate) depth: Depth,
     pub(crate) registry: Registry,
     pub(crate) holds: Holds,
     pub(crate) cookie: CookieFile,

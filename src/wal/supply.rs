@@ -24,6 +24,7 @@ use crate::lsn::Lsn;
 use crate::seeded::{self, Bug};
 use crate::segment::{Preparation, Segment};
 use crate::sync::Ordering;
+use crate::sys::clock;
 
 use super::pressure::{Audience, not_begun};
 use super::shared::{OsHost, Shared};
@@ -33,9 +34,15 @@ use super::space::{SpaceCause, SpacePressure};
 impl Shared {
     /// One step of the preparer. `Err` if it must not be tried again.
     pub(crate) fn prepare(&self) -> Result<Preparation> {
-        let result = self
+        let has_least = self.shelf.ready_count() >= self.least();
+        let mut result = self
             .shelf
             .prepare(self.target(), &self.registry, &self.counters);
+        if has_least && is_short(&result) {
+            // What goes beyond the options is no pressure where it does not fit.
+            self.depth.fall_back();
+            result = Ok(Preparation::Enough);
+        }
         match &result {
             Ok(Preparation::Made) => {
                 if self.has_ordinary() {
@@ -74,16 +81,22 @@ impl Shared {
     fn target(&self) -> usize {
         // Relaxed: a stale value makes a segment later; whoever changes it asks for a preparation.
         if self.has_grown.load(Ordering::Relaxed) {
-            self.options.preallocate_segments + self.options.reserve_segments
+            self.depth.value() + self.options.reserve_segments
         } else {
             1
         }
+    }
+
+    /// How many are to be ready at the least, once the log has grown.
+    fn least(&self) -> usize {
+        self.options.preallocate_segments + self.options.reserve_segments
     }
 
     /// From now on as many segments are kept ready as the options say.
     pub(crate) fn grow(&self) {
         // Relaxed: see `target`.
         if !self.has_grown.swap(true, Ordering::Relaxed) {
+            self.depth.excuse(self.core.tail().segment());
             self.request(Request::Prepare);
         }
     }
@@ -100,6 +113,7 @@ impl Shared {
         // Until the pressure is over the reserve too must be there.
         // Relaxed: see `target`.
         self.has_grown.store(true, Ordering::Relaxed);
+        self.depth.fall_back();
         let error = if error.place().path.is_none() {
             error.at_path(self.directory.path())
         } else {
@@ -198,6 +212,7 @@ impl Supply<Segment> for Shared {
         };
         self.registry.insert(&segment);
         self.counters.rotations.add(1);
+        self.depth.rotated(clock::now_ns());
         self.grow();
         self.request(Request::Prepare);
         if self.unsynced(segment.id()) >= self.options.max_unsynced_segments.div_ceil(2) {
@@ -216,6 +231,10 @@ impl Supply<Segment> for Shared {
         match shortage {
             Shortage::NoSegment => {
                 self.counters.ready_misses.add(1);
+                if self.pressure.level() == SpacePressure::None {
+                    let behind = self.core.tail().segment();
+                    self.depth.miss(behind, clock::now_ns());
+                }
                 self.pressure.short(self.audience());
                 self.request(Request::Prepare);
             }
@@ -238,5 +257,13 @@ impl Supply<Segment> for Shared {
         if self.head() >= sealed {
             self.request(Request::FollowHead);
         }
+    }
+}
+
+/// Whether a preparation came to nothing for want of room.
+fn is_short(result: &Result<Preparation>) -> bool {
+    match result {
+        Ok(preparation) => *preparation == Preparation::AtLimit,
+        Err(error) => error.kind() == ErrorKind::NoSpace,
     }
 }

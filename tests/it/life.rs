@@ -1,13 +1,14 @@
 //! The life of segments: files that share their blocks with a copy, and segments that the page cache lost.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use segwal::fault::SimDisk;
-use segwal::{ErrorKind, Lsn, OnFull, Wal, WalOptions};
+use segwal::{ErrorKind, Lsn, OnFull, SpacePressure, Wal, WalOptions};
 
 use testkit::{TempDir, wait_until};
 
-use crate::scene::{LIMIT, read_all, refused, small};
+use crate::scene::{LIMIT, SMALL, read_all, refused, segment_ids, small};
 
 const DIR: &str = "/log";
 const SEED: u64 = 11;
@@ -199,4 +200,92 @@ fn append_beyond(wal: &Wal, first: Lsn) -> (Lsn, Lsn) {
     };
     let second = next_in(first.segment());
     (second, next_in(second.segment()))
+}
+
+/// Appends records that take a segment each, quicker than a preparer makes them.
+fn burst(wal: &Wal, count: usize) {
+    (0..count).for_each(|_| _ = wal.append(&[0; 3000]).unwrap());
+}
+
+/// Appends in bursts, until `is_enough`; calls `between` after each, and then discards everything.
+fn append_in_bursts(wal: &Wal, between: impl Fn(), is_enough: impl Fn() -> bool) {
+    let enough = wait_until(LIMIT, || {
+        burst(wal, 7);
+        between();
+        let is_enough = is_enough();
+        wal.discard_before(wal.end()).unwrap();
+        is_enough
+    });
+    assert!(enough, "{:?}", wal.stats());
+}
+
+#[test]
+fn more_segments_are_kept_ready_after_misses_and_fewer_again_after_calm() {
+    let dir = TempDir::in_memory();
+    let wal = small().max_unsynced_segments(16).open(dir.path()).unwrap();
+    assert_eq!(wal.stats().ready_target, 2);
+    append_in_bursts(&wal, || (), || wal.stats().ready_target > 4);
+    let busy = wal.stats();
+    assert!(busy.ready_misses > 2, "{busy:?}");
+    let mut most = 0;
+    let calmed = wait_until(LIMIT, || {
+        let stats = wal.stats();
+        most = most.max(stats.ready_target);
+        // Not before the preparer has done its work: so there are no more misses.
+        if stats.ready_segments > stats.ready_target {
+            burst(&wal, 1);
+            wal.discard_before(wal.end()).unwrap();
+        }
+        stats.ready_target == 2
+    });
+    let calm = wal.stats();
+    assert!(calmed, "{calm:?}");
+    assert!((5..=8).contains(&most), "{most}");
+    let rotations = calm.rotations - busy.rotations;
+    // The last miss may have come early in its burst.
+    assert!(rotations + 7 >= 3 * 64, "so slowly: {rotations} rotations");
+    // One is the reserve, and one may just have been taken. Those beyond were used up, and not replaced.
+    assert!((2..=4).contains(&calm.ready_segments), "{calm:?}");
+    let is_trimmed = || wal.stats().recyclable_segments <= 2;
+    assert!(wait_until(LIMIT, is_trimmed), "{:?}", wal.stats());
+}
+
+#[test]
+fn a_deeper_queue_that_does_not_fit_is_no_pressure() {
+    let dir = TempDir::in_memory();
+    // Room for eight that hold records, three that must be ready, and one more.
+    let wal = small()
+        .max_unsynced_segments(8)
+        .max_wal_bytes(Some(12 * SMALL))
+        .open(dir.path())
+        .unwrap();
+    let is_whole = || wal.stats().ready_segments > wal.stats().ready_target;
+    let was_deep = Cell::new(false);
+    let between = || {
+        was_deep.set(wal.stats().ready_target >= 4);
+        assert!(wait_until(LIMIT, is_whole), "{:?}", wal.stats());
+    };
+    let fell_back = || was_deep.get() && wal.stats().ready_target == 2;
+    append_in_bursts(&wal, between, fell_back);
+    let stats = wal.stats();
+    assert_eq!(stats.limited_preparations, 0, "{stats:?}");
+    assert_eq!(wal.space_pressure(), SpacePressure::None);
+    assert!(segment_ids(dir.path()).len() <= 12, "{stats:?}");
+}
+
+/// They waited for the next request, since the files were counted before it was known that nobody reads them.
+#[test]
+fn surplus_files_are_removed_with_the_discard_that_made_them_surplus() {
+    let disk = SimDisk::new();
+    let wal = open(&disk).unwrap();
+    append(&wal, 200).unwrap();
+    let before = wal.stats();
+    assert!(before.retained_segments > 10, "{before:?}");
+    wal.discard_before(wal.end()).unwrap();
+    let stats = wal.stats();
+    assert_eq!(stats.recyclable_segments, 4, "{stats:?}");
+    assert!(
+        stats.removed_segments + 8 > before.retained_segments,
+        "{stats:?}"
+    );
 }

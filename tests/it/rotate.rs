@@ -163,7 +163,8 @@ fn discarded_segments_are_reused_and_the_directory_stays_small() {
     println!("at most {most} files, {stats:?}");
     assert!(stats.rotations > 100);
     assert!(stats.reused_segments > stats.rotations / 2, "{stats:?}");
-    assert!(most <= 16, "{most} files: {stats:?}");
+    // After misses up to 6 more are ready than at first, and up to 6 more wait for reuse.
+    assert!(most <= 28, "{most} files: {stats:?}");
 }
 
 #[test]
