@@ -282,10 +282,13 @@ fn fill_up(wal: &Wal) -> Vec<segwal::Lsn> {
                 matches!(error.kind(), ErrorKind::NoSpace | ErrorKind::Backpressure),
                 "{error}"
             );
-            // Not while a file is on its way from its last reader to its next use.
+            // Not while a file is on its way from its last reader to its next use, nor before the head has left an earlier
+            // segment that holds nothing any more.
             let stats = wal.stats();
-            let is_whole = stats.retained_segments + stats.ready_segments == 5;
-            is_whole && matches!(wal.space_pressure(), SpacePressure::Full(_))
+            let is_whole = (stats.retained_segments, stats.ready_segments) == (4, 1);
+            let first = lsns.first().copied().map(segwal::Lsn::segment);
+            let is_full = matches!(wal.space_pressure(), SpacePressure::Full(_));
+            is_whole && is_full && first == Some(wal.head().segment())
         }
     });
     assert!(full, "never full");
