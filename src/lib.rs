@@ -29,6 +29,7 @@
 //!
 //! # Features
 //! * `fault`: a simulated disk with live and durable images, for crash tests of this crate and of those that embed it.
+//! * `probe`: entry points for bytes of unknown origin, for fuzzing this crate alone.
 //! * `loom`: the model checker's types in the core; takes effect with `--cfg loom` alone.
 //! * `shuttle`: a random scheduler's types in the whole engine; takes effect with `--cfg shuttle` alone.
 #![deny(unsafe_code)]
@@ -51,6 +52,9 @@ mod sync;
 mod format;
 #[cfg(not(all(loom, feature = "loom")))]
 mod options;
+#[cfg(all(feature = "probe", not(all(loom, feature = "loom"))))]
+#[doc(hidden)]
+pub mod probe;
 #[cfg(not(all(loom, feature = "loom")))]
 mod segment;
 #[cfg(not(all(loom, feature = "loom")))]

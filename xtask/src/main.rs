@@ -1,4 +1,4 @@
-//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|shuttle|seeded|ci|campaign|skips`.
+//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|shuttle|seeded|fuzz|ci|campaign|skips`.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
@@ -9,6 +9,7 @@
 mod campaign;
 mod ci;
 mod command;
+mod fuzz;
 mod loom;
 mod seeded;
 mod setup;
@@ -31,7 +32,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Chore {
     /// Install what `ci` needs and is not there yet
-    Setup,
+    Setup(setup::Options),
     /// Check layers, shapes and words of the source tree
     Tidy,
     /// Run the concurrency models under the model checker
@@ -40,6 +41,8 @@ enum Chore {
     Shuttle(shuttle::Options),
     /// Demand that the general checks find each deliberate bug in the engine
     Seeded(seeded::Options),
+    /// Run the fuzz targets for a time
+    Fuzz(fuzz::Options),
     /// Run every check there is, and print what each took
     Ci(ci::Options),
     /// Run a check at its full length, of which `ci` runs a slice
@@ -50,11 +53,12 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
-        Chore::Setup => setup::run(),
+        Chore::Setup(options) => setup::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Loom(options) => loom::run(&options),
         Chore::Shuttle(options) => shuttle::run(&options),
         Chore::Seeded(options) => seeded::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Ci(options) => ci::run(&options),
         Chore::Campaign(options) => campaign::run(&options),
         Chore::Skips => skips::run(),

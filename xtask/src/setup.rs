@@ -39,8 +39,15 @@ const TOOLS: [Tool; 3] = [
     },
 ];
 
+#[derive(clap::Args, Debug)]
+pub(crate) struct Options {
+    /// Also what `cargo xtask fuzz` needs: a nightly toolchain and cargo-fuzz, which is built here
+    #[arg(long)]
+    fuzz: bool,
+}
+
 /// Installs what is missing.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     for (component, brings) in COMPONENTS {
         component_present(
             component,
@@ -62,6 +69,9 @@ pub(crate) fn run() -> Result<()> {
             needed_for,
         } = tool;
         println!("missing: {program} (package {package}); checks of {needed_for} will be skipped");
+    }
+    if options.fuzz {
+        install_fuzzer()?;
     }
     println!("setup: done");
     Ok(())
@@ -100,6 +110,32 @@ fn install(missing: &[&Tool]) {
     if let Err(error) = succeed(&mut update).and_then(|()| succeed(&mut install)) {
         println!("{error}; to try again: {}", shown(&install));
     }
+}
+
+/// A nightly toolchain and cargo-fuzz, unless they are there.
+fn install_fuzzer() -> Result<()> {
+    let nightly = |arguments: &[&str]| {
+        let mut command = program("rustup");
+        command.args(["run", "nightly"]).args(arguments);
+        command
+    };
+    let runs = |arguments: &[&str]| {
+        let output = nightly(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !runs(&["rustc", "--version"]) {
+        let mut install = program("rustup");
+        succeed(install.args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
+    }
+    if !runs(&["cargo", "fuzz", "--version"]) {
+        succeed(&mut nightly(&[
+            "cargo",
+            "install",
+            "--locked",
+            "cargo-fuzz",
+        ]))?;
+    }
+    Ok(())
 }
 
 fn is_root() -> bool {

@@ -21,7 +21,7 @@ use crate::command::program;
 use source::Source;
 
 /// Where Rust files follow the rules on shape and words.
-const RUST_DIRECTORIES: [&str; 9] = [
+const RUST_DIRECTORIES: [&str; 11] = [
     "src",
     "crates",
     "xtask",
@@ -31,6 +31,8 @@ const RUST_DIRECTORIES: [&str; 9] = [
     "benches",
     "examples",
     "perf",
+    "probes",
+    "fuzz",
 ];
 
 /// One place that breaks one rule.

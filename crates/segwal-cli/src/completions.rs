@@ -3,6 +3,7 @@
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
+use crate::arguments::Arguments;
 use crate::outcome::{Outcome, Status};
 use crate::output;
 
@@ -22,7 +23,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Outcome<Status> {
     let mut script = Vec::new();
-    let mut command = crate::Arguments::command();
+    let mut command = Arguments::command();
     clap_complete::generate(options.shell, &mut command, "segwal", &mut script);
     output::text(&String::from_utf8_lossy(&script))?;
     Ok(Status::Fine)

@@ -12,12 +12,13 @@ use super::source::Source;
 const VOCABULARY: [&str; 6] = ["error", "lsn", "options", "seeded", "stats", "sync"];
 
 /// The layers above the vocabulary, each with the layers that it may import besides.
-const LAYERS: [(&str, &[&str]); 5] = [
+const LAYERS: [(&str, &[&str]); 6] = [
     ("format", &[]),
     ("sys", &[]),
     ("log", &[]),
     ("segment", &["format", "sys", "log"]),
     ("wal", &["format", "sys", "log", "segment"]),
+    ("probe", &["format", "segment"]),
 ];
 
 /// The crate's root re-exports names of every layer and is free to.

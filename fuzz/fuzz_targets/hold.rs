@@ -1,0 +1,9 @@
+//! Any bytes to the probe `hold`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use probes::Probe;
+
+fuzz_target!(|bytes: &[u8]| {
+    Probe::of("hold").run(bytes);
+});
