@@ -235,9 +235,12 @@ fn every_acknowledged_record_is_back_after_each_of_two_hundred_kills() {
         if rng.chance(1, 6) {
             wal.close().unwrap();
         }
+        let end = wal.end();
         drop(wal);
         let verdict = Wal::open_read_only(dir.path()).unwrap().verify();
-        assert_eq!(verdict.kind(), VerdictKind::Clean, "{verdict:?}");
+        // A barrier that fills a hole to the byte leaves what looks like a torn tail.
+        let is_sound = matches!(verdict.kind(), VerdictKind::Clean | VerdictKind::TornTail);
+        assert!(is_sound && verdict.end() == Some(end), "{end} {verdict:?}");
     }
     let Known {
         least,

@@ -4,7 +4,9 @@ use std::env;
 use std::fs;
 use std::process::{Command, Output};
 use std::sync::mpsc;
+use std::thread;
 
+use segwal::fault::SimDisk;
 use segwal::{EndKind, ErrorKind, Lsn, Wal, WalOptions};
 use testkit::TempDir;
 
@@ -377,7 +379,7 @@ fn handles_dropped_on_many_threads_release_the_lock_once() {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..4 {
             let (wal, sender) = (wal.clone(), sender.clone());
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 wal.append(b"x").unwrap();
                 drop(wal);
                 sender.send(()).unwrap();
@@ -386,4 +388,37 @@ fn handles_dropped_on_many_threads_release_the_lock_once() {
         drop(wal);
         within(move || (0..4).for_each(|_| receiver.recv().unwrap()));
     }
+}
+
+/// The barrier is as long as a record of 40 bytes. What stood behind such a hole then follows the barrier, at the position
+/// that it names and summed under the salt before: a torn tail once more, which holds nothing.
+#[test]
+fn what_stands_behind_a_barrier_that_fills_a_hole_is_cut_again_and_nothing_else_is() {
+    let disk = SimDisk::new();
+    let open = |disk: &SimDisk| WalOptions::new().open_on(disk, "/log", 1).unwrap();
+    let wal = open(&disk);
+    let kept = wal.append(b"in front of the hole").unwrap();
+    wal.sync().unwrap();
+    let mut appender = wal.appender().unwrap();
+    let hole = appender.reserve(40).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| wal.append(b"behind the hole").unwrap());
+    });
+    let mut disk = disk.kill();
+    drop(hole);
+    let kinds = [(); 3].map(|()| {
+        let wal = open(&disk);
+        disk = disk.kill();
+        let records = wal.records(wal.head()).unwrap();
+        let lsns: Vec<_> = records.map(|record| record.unwrap().lsn()).collect();
+        assert_eq!(lsns, [kept]);
+        let cut = wal.recovery().cut();
+        (wal.recovery().kind(), cut.map(|cut| cut.start < cut.end))
+    });
+    let expected = [
+        (EndKind::Hole, Some(true)),
+        (EndKind::TornTail, Some(false)),
+        (EndKind::Clean, None),
+    ];
+    assert_eq!(kinds, expected);
 }
