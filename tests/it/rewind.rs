@@ -11,7 +11,7 @@ use segwal::fault::SimDisk;
 use segwal::{
     ErrorKind, Lsn, OnDamage, OnFull, Repair, Result, VerdictKind, Wal, WalOptions, WalReader,
 };
-use testkit::{Rng, TempDir, seed};
+use testkit::{Rng, TempDir, seed, wait_until};
 
 use crate::bad::refused_unchanged;
 use crate::scene::{LIMIT, flip_bit, read_all, refused, segment_path, sized_payload, small};
@@ -360,17 +360,33 @@ fn records_of_other_threads_are_void_exactly_below_the_rewind() {
     let dir = TempDir::in_memory();
     let wal = small().preallocate_segments(4).open(dir.path()).unwrap();
     let first = wal.append(b"kept").unwrap();
-    let (mut appended, rewinds) = thread::scope(|scope| {
-        let writers = [0, 1].map(|_| scope.spawn(|| append(&wal, 0..1500, 40)));
-        let rewinds: Vec<_> = (0..60)
-            .map(|_| wal.truncate_after(first).unwrap())
-            .collect();
+    let enough = AtomicBool::new(false);
+    let (mut appended, last) = thread::scope(|scope| {
+        let write = || {
+            let mut lsns = Vec::new();
+            // Acquire: pairs with the store below; nothing else is read through it.
+            while !enough.load(Ordering::Acquire) {
+                lsns.extend(append(&wal, 0..1, 40));
+            }
+            lsns.extend(append(&wal, 0..10, 40));
+            lsns
+        };
+        let writers = [0, 1].map(|_| scope.spawn(write));
+        let mut rewinds = (0..60).map(|_| {
+            let end = wal.end();
+            assert!(wait_until(LIMIT, || wal.end() > end));
+            wal.truncate_after(first).unwrap()
+        });
+        let last = rewinds.next_back().unwrap();
+        // Release: pairs with the load above.
+        enough.store(true, Ordering::Release);
         let appended: Vec<_> = writers.map(|writer| writer.join().unwrap()).concat();
-        (appended, rewinds)
+        (appended, last)
     });
-    let last = rewinds[59];
     appended.sort_unstable();
     let is_kept = |lsn: &&Lsn| **lsn > last;
+    let kept = appended.iter().filter(is_kept).count();
+    assert!(kept >= 20 && appended.len() > kept, "{kept} are kept");
     let expected: Vec<_> = [first]
         .iter()
         .chain(appended.iter().filter(is_kept))
@@ -429,7 +445,10 @@ fn a_truncation_without_room_voids_nothing() {
     let first = wal.append(b"kept").unwrap();
     let mut count = 1;
     let full = loop {
-        match wal.append(&sized_payload(0, count, 400)) {
+        // An empty record needs less room than a rewind frame.
+        let payload = sized_payload(0, count, 400);
+        let appended = wal.append(&payload).or_else(|_| wal.append(b""));
+        match appended {
             Ok(_) => count += 1,
             // The background may be behind.
             Err(error) if error.kind() == ErrorKind::NoSpace => match wal.truncate_after(first) {
@@ -442,6 +461,7 @@ fn a_truncation_without_room_voids_nothing() {
         wal.sync().unwrap();
     };
     assert!(full.to_string().contains("nothing was appended"), "{full}");
+    assert!(count > 1, "there was nothing to make void");
     assert_eq!(positions(&wal).len() as u64, count);
     fs::metadata(segment_path(dir.path(), 1)).unwrap();
     wal.reset().unwrap();

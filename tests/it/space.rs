@@ -2,6 +2,7 @@
 //!
 //! Most of it runs on the simulated disk, whose background is the calling thread: the same calls give the same levels.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -329,7 +330,7 @@ fn a_limit_on_file_sizes_is_pressure_and_kills_nobody() {
 }
 
 #[expect(unsafe_code, reason = "limits have no wrapper in std")]
-fn under_a_limit(dir: &std::path::Path) {
+fn under_a_limit(dir: &Path) {
     let wal = options().open(dir.join("log")).unwrap();
     wal.append(b"before").unwrap();
     let limit = libc::rlimit {
@@ -354,4 +355,20 @@ fn under_a_limit(dir: &std::path::Path) {
     // The calling thread makes the files of a new log, and is no thread of the log's.
     let error = refused(options().open(dir.join("new")), ErrorKind::NoSpace);
     assert_eq!(error.os_error(), Some(EFBIG), "{error}");
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_made_is_a_want_of_space() {
+    let disk = SimDisk::new();
+    drop(open(&disk, &options()));
+    for errno in [ENOSPC, EDQUOT] {
+        let disk = disk.kill();
+        let lock = Path::new(DIR).join("LOCK");
+        disk.remove_file(&lock).unwrap();
+        disk.fail_at(When::Nth(Op::Lock, 0), errno, Repeat::Once);
+        let error = refused(options().open_on(&disk, DIR, 7), ErrorKind::NoSpace);
+        assert_eq!(error.os_error(), Some(errno), "{error}");
+        assert_eq!(error.place().path.as_deref(), Some(&*lock), "{error}");
+        drop(open(&disk, &options()));
+    }
 }
