@@ -156,3 +156,35 @@ fn an_unfinished_frame_is_a_problem_only_when_nobody_writes_it() {
     assert_eq!(seen.opening().unwrap().kind(), VerdictKind::TornTail);
     assert!(seen.problems()[0].contains(&torn.to_string()));
 }
+
+#[test]
+fn void_records_are_counted_apart() {
+    let dir = TempDir::in_memory();
+    let wal = small().open(dir.path()).unwrap();
+    let lsns: Vec<_> = (0..40)
+        .map(|sequence| wal.append(&sized_payload(0, sequence, 500)).unwrap())
+        .collect();
+    wal.append_batch([b"a", b"b", b"c"]).unwrap();
+    let counts = |dir: &TempDir| {
+        let seen = Inspection::of(dir.path(), |_| ()).unwrap();
+        let contents = || seen.segments().iter().filter_map(|found| found.contents());
+        let seen = (
+            contents().map(segwal::SegmentContents::records).sum(),
+            contents().map(segwal::SegmentContents::void).sum(),
+        );
+        let verdict = Wal::open_read_only(dir.path()).unwrap().verify();
+        assert_eq!((verdict.records(), verdict.void()), seen, "{verdict:?}");
+        seen
+    };
+    assert_eq!(counts(&dir), (43, 0));
+    wal.truncate_after(lsns[4]).unwrap();
+    wal.append(b"instead").unwrap();
+    assert_eq!(counts(&dir), (6, 38));
+    drop(wal);
+    let wal = small().open(dir.path()).unwrap();
+    assert_eq!(wal.records(wal.head()).unwrap().count(), 6);
+    assert_eq!(counts(&dir), (6, 38));
+    wal.discard_before(lsns[4]).unwrap();
+    assert_eq!(wal.head().segment(), 1);
+    assert_eq!(counts(&dir), (6, 38), "discarded, and still in the segment");
+}

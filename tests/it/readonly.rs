@@ -333,3 +333,27 @@ fn segments_are_shown_in_their_states() {
         Some((SegmentState::Damaged, None))
     );
 }
+
+/// The frames before the head are what leads to it, within its segment.
+#[test]
+fn damage_among_discarded_records_is_met_in_the_segment_of_the_head() {
+    for more in [0, 20] {
+        let dir = TempDir::in_memory();
+        let wal = small().open(dir.path()).unwrap();
+        let lsns: Vec<_> = (0..5)
+            .map(|sequence| wal.append(&sized_payload(0, sequence, 500)).unwrap())
+            .collect();
+        wal.discard_before(lsns[3]).unwrap();
+        (0..more).for_each(|sequence| _ = wal.append(&sized_payload(1, sequence, 500)).unwrap());
+        wal.close().unwrap();
+        drop(wal);
+        flip_bit(&segment_path(dir.path(), 1), lsns[1].offset() + 30);
+        let verdict = Wal::open_read_only(dir.path()).unwrap().verify();
+        assert_eq!(verdict.row(), 'G', "{verdict:?}");
+        match small().open(dir.path()) {
+            Err(error) => assert_eq!((more, error.row()), (0, Some('G')), "{error}"),
+            // Links are all that is looked at below the known durable position.
+            Ok(wal) => assert_eq!((more, wal.head()), (20, lsns[3])),
+        }
+    }
+}

@@ -78,6 +78,7 @@ struct Totals {
     dead_segments: u64,
     damaged_segments: u64,
     records: u64,
+    void: u64,
     frame_bytes: u64,
     file_bytes: u64,
 }
@@ -92,6 +93,7 @@ struct Segment {
     first: Option<String>,
     end: Option<String>,
     records: Option<u64>,
+    void: Option<u64>,
     batches: Option<u64>,
     aborted: Option<u64>,
     epochs: Option<u64>,
@@ -210,6 +212,7 @@ impl Totals {
             }
             if let Some(contents) = segment.contents() {
                 totals.records += contents.records();
+                totals.void += contents.void();
                 totals.frame_bytes += contents.frame_bytes();
             }
         }
@@ -229,6 +232,7 @@ impl Segment {
             first: contents.map(|contents| contents.first().to_string()),
             end: contents.map(|contents| contents.end().to_string()),
             records: contents.map(segwal::SegmentContents::records),
+            void: contents.map(segwal::SegmentContents::void),
             batches: contents.map(segwal::SegmentContents::batches),
             aborted: contents.map(segwal::SegmentContents::aborted),
             epochs: contents.map(segwal::SegmentContents::epochs),

@@ -39,6 +39,8 @@ struct Report {
     name: String,
     segments: u64,
     records: u64,
+    /// Records that a truncation made void.
+    void: u64,
     frame_bytes: u64,
     end: Option<String>,
     durable: Option<String>,
@@ -78,6 +80,7 @@ fn of_verdict(verdict: &Verdict) -> Report {
         name: verdict.name().to_owned(),
         segments: verdict.segments(),
         records: verdict.records(),
+        void: verdict.void(),
         frame_bytes: verdict.bytes(),
         end: verdict.end().map(|lsn| lsn.to_string()),
         durable: verdict.durable().map(|lsn| lsn.to_string()),
@@ -99,6 +102,7 @@ fn of_error(error: &segwal::Error) -> Report {
         name: "the log cannot be opened".to_owned(),
         segments: 0,
         records: 0,
+        void: 0,
         frame_bytes: 0,
         end: None,
         durable: None,
@@ -173,10 +177,11 @@ impl fmt::Display for Report {
         if let Some((end, durable)) = self.end.as_ref().zip(self.durable.as_ref()) {
             let (segments, records) = (self.segments, self.records);
             let size = quantity::bytes(self.frame_bytes);
-            writeln!(
-                f,
-                "scanned:  segments {segments}, records {records}, {size} of frames"
-            )?;
+            write!(f, "scanned:  segments {segments}, records {records}")?;
+            if self.void > 0 {
+                write!(f, ", void records {}", self.void)?;
+            }
+            writeln!(f, ", {size} of frames")?;
             writeln!(f, "end:      {end}, known durable below {durable}")?;
         }
         if let Some(problem) = &self.problem {

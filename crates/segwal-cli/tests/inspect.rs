@@ -202,3 +202,35 @@ fn wrong_usage_has_its_code_and_help_is_fine() {
         "something was made"
     );
 }
+
+#[test]
+fn void_records_are_told_apart() {
+    let dir = filled();
+    let text = |verb| stdout(&on(verb, &dir, &[]));
+    assert!(!text("inspect").contains("void") && !text("verify").contains("void"));
+    let wal = Wal::open(dir.path()).unwrap();
+    wal.truncate_after(wal.head()).unwrap();
+    wal.close().unwrap();
+    drop(wal);
+    let seen = json(&on("inspect", &dir, &["--json"]));
+    assert_eq!(
+        (&seen["totals"]["records"], &seen["totals"]["void"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(seen["segments"][0]["void"], 2);
+    let verdict = json(&on("verify", &dir, &["--json"]));
+    assert_eq!(
+        (&verdict["records"], &verdict["void"]),
+        (&1.into(), &2.into())
+    );
+    assert!(
+        text("inspect").contains("\n1 records and 2 void ones in "),
+        "{}",
+        text("inspect")
+    );
+    assert!(
+        text("verify").contains("records 1, void records 2, "),
+        "{}",
+        text("verify")
+    );
+}

@@ -4,11 +4,13 @@ use std::io;
 
 use crate::error::{Error, Result};
 use crate::format::{
-    Activation, FIRST_FRAME, FrameFault, FrameKind, PreviousEnd, Scanner, Step, evidence_after,
+    Activation, FIRST_FRAME, FrameFault, FrameHeader, FrameKind, PreviousEnd, Scanner, Step,
+    evidence_after,
 };
 use crate::lsn::Lsn;
 use crate::segment::{FileSource, segment_name};
 use crate::sys::Access;
+use crate::wal::rewinds::VoidRanges;
 
 use super::WalReader;
 
@@ -18,6 +20,7 @@ pub struct SegmentContents {
     pub(super) first: Lsn,
     pub(super) end: Lsn,
     pub(super) records: u64,
+    pub(super) void: u64,
     pub(super) batches: u64,
     pub(super) aborted: u64,
     pub(super) epochs: u64,
@@ -42,12 +45,18 @@ impl SegmentContents {
         self.end.offset() - self.first.offset()
     }
 
-    /// The records, each of a batch counted; discarded ones included, where the head lies within the segment.
+    /// The records, each of a batch counted; discarded ones included, where the head lies within the segment, and
+    /// [void](Self::void) ones left out.
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// The batches.
+    /// The records that a truncation made void, each of a batch counted.
+    pub fn void(&self) -> u64 {
+        self.void
+    }
+
+    /// The batches, void ones included.
     pub fn batches(&self) -> u64 {
         self.batches
     }
@@ -62,7 +71,7 @@ impl SegmentContents {
         self.epochs
     }
 
-    /// The longest frame's payload, in bytes.
+    /// The longest record's or batch's payload, in bytes; void ones included.
     pub fn longest(&self) -> u64 {
         self.longest
     }
@@ -72,12 +81,20 @@ impl SegmentContents {
         self.behind
     }
 
-    fn count(&mut self, kind: FrameKind, count: u16, len: u32) {
+    fn count(&mut self, frame: &FrameHeader, voids: &VoidRanges) {
+        let FrameHeader {
+            kind, count, len, ..
+        } = *frame;
+        let records = if voids.end_of(frame.lsn).is_some() {
+            &mut self.void
+        } else {
+            &mut self.records
+        };
         match kind {
-            FrameKind::Record => self.records += 1,
+            FrameKind::Record => *records += 1,
             FrameKind::Batch => {
+                *records += u64::from(count);
                 self.batches += 1;
-                self.records += u64::from(count);
             }
             FrameKind::Aborted => self.aborted += 1,
             FrameKind::Epoch => self.epochs += 1,
@@ -131,11 +148,12 @@ impl SegmentContents {
 }
 
 impl WalReader {
-    /// Scans segment `id`; the second is what is wrong with it.
+    /// Scans the segment of `activation`, some of which is void; the second is what is wrong with it.
     pub(super) fn contents(
         &self,
         activation: &Activation,
         sealed: Option<&PreviousEnd>,
+        voids: &VoidRanges,
     ) -> Result<(SegmentContents, Option<String>)> {
         let id = activation.segment;
         let path = self.directory.segment(id);
@@ -149,6 +167,7 @@ impl WalReader {
             first,
             end: first,
             records: 0,
+            void: 0,
             batches: 0,
             aborted: 0,
             epochs: 0,
@@ -158,9 +177,7 @@ impl WalReader {
         };
         let stop = loop {
             match scanner.next(&mut source).map_err(fail)? {
-                Step::Frame(frame) => {
-                    contents.count(frame.header.kind, frame.header.count, frame.header.len);
-                }
+                Step::Frame(frame) => contents.count(&frame.header, voids),
                 Step::Stop(stop) => break stop,
             }
         };

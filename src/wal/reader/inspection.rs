@@ -24,6 +24,7 @@ use crate::wal::holds::StoredHold;
 use crate::wal::recover::{
     Depth, Found, Survey, identity_of_segments, read_headers, read_manifest, read_whole,
 };
+use crate::wal::rewinds::VoidRanges;
 
 /// Who a log is.
 #[derive(Clone, Debug)]
@@ -197,11 +198,13 @@ impl Inspection {
         let files = self.read_headers(reader, &survey.segments);
         let size = reader.segment_size();
         let total_bytes = files.len() as u64 * size;
+        // Of a log that is refused nobody knows it.
+        let voids = reader.voids(&files, cookie.as_ref()).unwrap_or_default();
         for (count, (id, found)) in (1..).zip(&files) {
             let head = WalReader::head_of(cookie.as_ref());
             if let Some(mut info) = reader.segment_info(*id, head, &files) {
                 if info.state != SegmentState::Dead {
-                    fill(reader, &mut info, found, previous_end(&files, *id));
+                    fill(reader, &mut info, found, previous_end(&files, *id), &voids);
                 }
                 self.segments.push(info);
             }
@@ -374,11 +377,17 @@ fn previous_end(files: &BTreeMap<u32, Found>, id: u32) -> Option<PreviousEnd> {
     files.get(&id.checked_add(1)?)?.activation()?.previous
 }
 
-fn fill(reader: &WalReader, info: &mut SegmentInfo, found: &Found, sealed: Option<PreviousEnd>) {
+fn fill(
+    reader: &WalReader,
+    info: &mut SegmentInfo,
+    found: &Found,
+    sealed: Option<PreviousEnd>,
+    voids: &VoidRanges,
+) {
     let Some(activation) = found.activation() else {
         return;
     };
-    match reader.contents(activation, sealed.as_ref()) {
+    match reader.contents(activation, sealed.as_ref(), voids) {
         Ok((contents, problem)) => {
             info.contents = Some(contents);
             info.problem = problem;

@@ -1,15 +1,18 @@
 //! [`Verdict`]: every frame checked, and the end judged by the same table as recovery's.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind};
-use crate::lsn::Lsn;
-
-use super::WalReader;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::Cookie;
 use crate::format::verdict::{CookieState, Findings, SOUND, judge};
+use crate::lsn::Lsn;
 use crate::wal::create::is_unfinished;
 use crate::wal::holds::StoredHold;
-use crate::wal::recover::{ChainFound, Depth, Refusal, Walk, follow};
+use crate::wal::recover::{ChainFound, Depth, Found, Refusal, Walk, follow};
+use crate::wal::rewinds::VoidRanges;
+
+use super::WalReader;
 
 /// So often a judgement against the log is looked at again.
 const LOOKS: usize = 8;
@@ -38,6 +41,7 @@ pub struct Verdict {
     kind: VerdictKind,
     segments: u64,
     records: u64,
+    void: u64,
     bytes: u64,
     end: Option<Lsn>,
     durable: Option<Lsn>,
@@ -65,9 +69,14 @@ impl Verdict {
         self.segments
     }
 
-    /// Records that were checked, each of a batch counted.
+    /// Records that were checked, each of a batch counted; [void](Self::void) ones left out.
     pub fn records(&self) -> u64 {
         self.records
+    }
+
+    /// Records that were checked too and that a truncation made void, each of a batch counted.
+    pub fn void(&self) -> u64 {
+        self.void
     }
 
     /// Bytes of frames that were checked.
@@ -120,7 +129,7 @@ impl Verdict {
         before
     }
 
-    fn accepted(chain: &ChainFound) -> Self {
+    fn accepted(chain: &ChainFound, void: u64) -> Self {
         Self {
             row: chain.row.letter,
             name: chain.row.name,
@@ -130,7 +139,8 @@ impl Verdict {
                 VerdictKind::Clean
             },
             segments: chain.sealed.len() as u64 + 1,
-            records: chain.scanned_records,
+            records: chain.scanned_records.saturating_sub(void),
+            void,
             bytes: chain.scanned_bytes,
             end: Some(chain.end),
             durable: Some(chain.known_durable),
@@ -139,14 +149,14 @@ impl Verdict {
     }
 
     /// Every frame is as it should be, and the file of a hold is not.
-    fn held_up(chain: &ChainFound, problem: Error) -> Self {
+    fn held_up(self, problem: Error) -> Self {
         let Self { row, name, .. } = Self::refused(problem.clone().into());
         Self {
             row,
             name,
             kind: kind_of(&problem),
             problem: Some(problem),
-            ..Self::accepted(chain)
+            ..self
         }
     }
 
@@ -158,6 +168,7 @@ impl Verdict {
             kind,
             segments: 0,
             records: 0,
+            void: 0,
             bytes: 0,
             end: None,
             durable: None,
@@ -190,10 +201,13 @@ impl WalReader {
 
     fn look(&self, depth: Depth) -> Verdict {
         match self.inspect(depth) {
-            Ok(chain) => match self.problem_of_holds() {
-                None => Verdict::accepted(&chain),
-                Some(problem) => Verdict::held_up(&chain, problem),
-            },
+            Ok((chain, void)) => {
+                let accepted = Verdict::accepted(&chain, void);
+                match self.problem_of_holds() {
+                    None => accepted,
+                    Some(problem) => accepted.held_up(problem),
+                }
+            }
             Err(refusal) => Verdict::refused(refusal),
         }
     }
@@ -206,15 +220,11 @@ impl WalReader {
         }
     }
 
-    fn inspect(&self, depth: Depth) -> Result<ChainFound, Refusal> {
+    /// The log, and how many of its records are void, if all are looked at.
+    fn inspect(&self, depth: Depth) -> Result<(ChainFound, u64), Refusal> {
         let cookie = self.cookie()?;
         let files = self.files()?;
-        let walk = Walk {
-            directory: &self.directory,
-            segments: &files,
-            size: self.manifest.segment_size,
-        };
-        let chain = follow(walk, cookie.as_ref(), depth)?;
+        let chain = follow(self.walk(&files), cookie.as_ref(), depth)?;
         if cookie.is_some_and(|cookie| is_unfinished(&cookie)) && chain.scanned_bytes > 0 {
             let cookie = CookieState::Unborn;
             let refusal = judge(Findings { cookie, ..SOUND })
@@ -222,7 +232,44 @@ impl WalReader {
                 .at_path(&self.directory.segment(chain.end.segment()));
             return Err(refusal.into());
         }
-        Ok(chain)
+        let void = match depth {
+            Depth::Full => self.count_void(&files, &chain.voids)?,
+            Depth::Tail => 0,
+        };
+        Ok((chain, void))
+    }
+
+    fn walk<'a>(&'a self, files: &'a BTreeMap<u32, Found>) -> Walk<'a> {
+        Walk {
+            directory: &self.directory,
+            segments: files,
+            size: self.manifest.segment_size,
+        }
+    }
+
+    /// What truncations made void, as an opening for writing would find it.
+    pub(super) fn voids(
+        &self,
+        files: &BTreeMap<u32, Found>,
+        cookie: Option<&Cookie>,
+    ) -> Result<VoidRanges, Refusal> {
+        Ok(follow(self.walk(files), cookie, Depth::Tail)?.voids)
+    }
+
+    /// Rewinds stand behind what they void, so this takes a second look at the segments that hold any.
+    fn count_void(&self, files: &BTreeMap<u32, Found>, voids: &VoidRanges) -> Result<u64> {
+        let ranges = voids.as_slice().iter();
+        let ids: BTreeSet<u32> = ranges
+            .flat_map(|range| range.start.segment()..=range.end.segment())
+            .collect();
+        let mut void = 0;
+        for id in ids {
+            if let Some(activation) = files.get(&id).and_then(Found::activation) {
+                let (contents, _) = self.contents(activation, None, voids)?;
+                void += contents.void();
+            }
+        }
+        Ok(void)
     }
 }
 

@@ -206,9 +206,13 @@ fn leave_out(page: &mut String, segments: &mut Vec<&SegmentInfo>, paint: Paint) 
 
 fn totals(page: &mut String, report: &Report) {
     let totals = &report.totals;
+    let void = match totals.void {
+        0 => String::new(),
+        void => format!(" and {void} void ones"),
+    };
     line!(
         page,
-        "\n{} records in {} of frames; {} segments held, {} ready, {} for reuse; {} of files",
+        "\n{} records{void} in {} of frames; {} segments held, {} ready, {} for reuse; {} of files",
         totals.records,
         quantity::bytes(totals.frame_bytes),
         totals.held_segments,
