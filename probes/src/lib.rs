@@ -5,7 +5,7 @@
 //! where, and whether the checksums are made right before a decoder sees the bytes. What comes out of the decoders is held
 //! against rules that hold for any bytes; the probes panic where one is broken. The rules of the decoders are in the engine
 //! (`segwal::probe`) and in the command line (`segwal_cli::probe`), beside what is private there; those of whole directories
-//! are here, in [`open`], written from `docs/format.md` alone.
+//! are here, in the file `open`, written from `docs/format.md` alone.
 //!
 //! | file | what |
 //! |---|---|

@@ -53,7 +53,7 @@ pub(crate) fn open(input: &[u8]) -> Reached {
     let said = Directory::said(input);
     let disk = said.disk();
     let mut reached = Reached::new();
-    let beside = read_beside(&disk, &mut reached);
+    let before = read_beside(&disk, &mut reached);
     assert!(Directory::of(&disk) == said, "a reader changed something");
     let wal = match options().open_on(&disk, DIR, 77) {
         Err(error) => {
@@ -91,24 +91,36 @@ pub(crate) fn open(input: &[u8]) -> Reached {
         reached.insert("damaged".to_owned());
         return reached;
     }
-    if let Some(Given {
-        entries,
-        problem: None,
-    }) = beside
-    {
-        assert_eq!(entries, given.entries, "a reader before the opening");
+    if let Some(entries) = &before.entries {
+        assert_eq!(*entries, given.entries, "a reader before the opening");
     }
-    reached.extend(go_on(wal, &disk, given.entries));
+    reached.extend(go_on(wal, &disk, given.entries, &before));
     reached
 }
 
+/// What a reader saw before the log was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// What it gave, if it came to the end.
+    entries: Option<Vec<Entry>>,
+    is_damaged: bool,
+}
+
+impl Before {
+    /// Whether it is no wonder that a reader meets this.
+    pub(crate) fn is_damaged_to(&self, error: &Error) -> bool {
+        check_damage(error);
+        self.is_damaged
+    }
+}
+
 /// Everything that a reader does.
-fn read_beside(disk: &SimDisk, reached: &mut Reached) -> Option<Given> {
+fn read_beside(disk: &SimDisk, reached: &mut Reached) -> Before {
     let reader = match WalReader::open_on(disk, DIR) {
         Ok(reader) => reader,
         Err(error) => {
             check_row(&error);
-            return None;
+            return Before::default();
         }
     };
     let verdict = reader.verify();
@@ -117,11 +129,25 @@ fn read_beside(disk: &SimDisk, reached: &mut Reached) -> Option<Given> {
     for hold in reader.holds().unwrap() {
         assert!(hold.name().len() <= 64);
     }
-    let given = read_by(&reader);
-    if let Some(error) = given.as_ref().and_then(|given| given.problem.as_ref()) {
-        check_damage(error);
+    let mut before = Before {
+        entries: None,
+        is_damaged: verdict.problem().is_some(),
+    };
+    match read_by(&reader) {
+        Some(Given {
+            entries,
+            problem: None,
+        }) => before.entries = Some(entries),
+        Some(Given {
+            problem: Some(error),
+            ..
+        }) => {
+            check_damage(&error);
+            before.is_damaged = true;
+        }
+        None => {}
     }
-    given
+    before
 }
 
 /// What a reader gives; none if it does not know where to begin.

@@ -74,7 +74,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for target in &targets {
         println!("=== fuzz {}", target.name);
         let done = fuzz(target, options.seconds)?;
-        report.push(line(&target.name, &done));
+        let line = line(&target.name, &done);
+        println!("{line}");
+        report.push(line);
         if done.found.is_some() {
             broken.push(target.name.as_str());
         } else if options.minimise {
@@ -167,6 +169,8 @@ fn learned(target: &Target) -> PathBuf {
 
 fn fuzz(target: &Target, seconds: u32) -> Result<Done> {
     fs::create_dir_all(learned(target))?;
+    // Before the clock runs.
+    succeed(&mut cargo_fuzz("build", target))?;
     let mut command = cargo_fuzz("run", target);
     command.arg(learned(target)).arg(corpus(target)).arg("--");
     command.args([
