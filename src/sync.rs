@@ -96,6 +96,28 @@ mod types;
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use types::*;
 
+/// Raises `word` to `least` if it is below, by `order`; returns what it was.
+#[cfg(not(segwal_tsan))]
+#[inline]
+pub(crate) fn raise(word: &AtomicU64, least: u64, order: Ordering) -> u64 {
+    word.fetch_max(least, order)
+}
+
+/// The same for `ThreadSanitizer`, to which the compiler shows every operation on an atomic but the maximum: what is handed on
+/// through one looks like a race to it.
+#[cfg(segwal_tsan)]
+pub(crate) fn raise(word: &AtomicU64, least: u64, order: Ordering) -> u64 {
+    // Relaxed: only the exchange that succeeds counts, and that has the caller's order.
+    let mut before = word.load(Ordering::Relaxed);
+    loop {
+        // The caller's order. Relaxed: what another thread made of the word is tried again.
+        match word.compare_exchange(before, before.max(least), order, Ordering::Relaxed) {
+            Ok(before) => return before,
+            Err(now) => before = now,
+        }
+    }
+}
+
 #[cfg(all(loom, feature = "loom"))]
 pub use types::set_thread_hint;
 

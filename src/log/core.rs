@@ -25,7 +25,7 @@ use std::cmp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lsn::Lsn;
 use crate::sync::twin::{self, Twin};
-use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
+use crate::sync::{Arc, AtomicU64, CachePadded, Ordering, raise};
 
 use super::emergency::Emergency;
 use super::seat::{Body, Seat, Span};
@@ -273,7 +273,7 @@ impl<S: Body> Core<S> {
         let frontier = self.frontier().to_word();
         // AcqRel: pairs with itself, so that who is told a bound that another observed also sees the bytes below it.
         let order = twin::unless(Twin::PublishedRelaxed, Ordering::AcqRel);
-        let before = self.published.fetch_max(frontier, order);
+        let before = raise(&self.published, frontier, order);
         Lsn::from_word(before.max(frontier)).unwrap_or(Lsn::at(1, self.shape.first))
     }
 

@@ -28,6 +28,7 @@
     reason = "public to embedders' tests as the module `fault`, which a feature brings"
 )]
 
+mod handoff;
 mod mapping;
 mod real;
 mod residence;
@@ -52,6 +53,7 @@ use std::sync::Arc;
 #[cfg(all(shuttle, feature = "shuttle"))]
 pub(crate) use crate::sync::futex;
 
+pub use handoff::Handoff;
 pub use mapping::{Kept, Mapping, Populated};
 pub use random::Random;
 pub use real::{MemoryDisk, RealDisk};

@@ -196,14 +196,14 @@ impl Shared {
     /// Lends a seat for one append, with the segment that its last borrower wrote to.
     #[inline]
     pub(crate) fn with_seat<R>(&self, append: impl FnOnce(&mut Seat<Segment>) -> R) -> R {
-        let faced = &self.faced[thread_hint() % SLOT_COUNT].0;
+        let faced = &self.faced[thread_hint() % SLOT_COUNT];
         let mut seat = Seat::borrowed_facing(
             faced
                 .take()
                 .map(|segment: Arc<Segment>| (segment.id(), segment)),
         );
         let result = append(&mut seat);
-        faced.store(seat.into_facing().map(|(_, segment)| segment));
+        faced.leave(seat.into_facing().map(|(_, segment)| segment));
         result
     }
 }

@@ -1,10 +1,6 @@
 //! [`Shared`]: the state of one open log, and how the core's needs are met with it.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
-
-use crossbeam_utils::atomic::AtomicCell;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{BLOCK_SIZE, FIRST_FRAME, FRAME_HEADER_LEN, Manifest};
@@ -18,7 +14,7 @@ use crate::segment::{CookieFile, Depth, Directory, Flush, Registry, Segment, She
 use crate::stats::Counters;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering};
 use crate::sys::thread::{rest_ns, spin, yield_now};
-use crate::sys::{clock, fork, futex};
+use crate::sys::{Handoff, clock, fork, futex};
 
 use super::holds::Holds;
 use super::hooks::Hooks;
@@ -79,23 +75,13 @@ pub(crate) struct Shared {
     pub(crate) watches: Watches,
     pub(crate) recovery: Recovery,
     /// The segment that the last borrower of each slot wrote to, so that an append looks up none.
-    pub(crate) faced: Box<[CachePadded<Faced>]>,
+    pub(crate) faced: Box<[CachePadded<Handoff<Segment>>]>,
     pub(crate) reservations: AtomicUsize,
     pub(crate) pressure: Pressure,
     /// Whether as many segments are kept ready as the options say.
     pub(crate) has_grown: AtomicBool,
     /// The process that opened the log, as `fork` counts them.
     pub(crate) generation: u32,
-}
-
-/// What the last borrower of a slot wrote to.
-#[derive(Default)]
-pub(crate) struct Faced(pub(crate) AtomicCell<Option<Arc<Segment>>>);
-
-impl fmt::Debug for Faced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Faced")
-    }
 }
 
 /// Waiting and time, by the operating system.
