@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use testkit::record::workspace_root;
 
 use crate::command::{cargo, succeed};
-use crate::{loom, seeded, shuttle, targets, tidy};
+use crate::{loom, sanitize, seeded, shuttle, targets, tidy};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
@@ -50,7 +50,7 @@ const fn chore(name: &'static str, run: fn() -> Result<()>) -> Step {
 }
 
 /// The steps, the quick ones first.
-static STEPS: [Step; 13] = [
+static STEPS: [Step; 14] = [
     cargo_step("fmt", &["fmt", "--all", "--check"]),
     chore("tidy", tidy::run),
     cargo_step(
@@ -85,6 +85,7 @@ static STEPS: [Step; 13] = [
         &["test", "--release", "--test", "crash", "--", "--nocapture"],
     ),
     chore("seeded", || seeded::run(&seeded::Options::all())),
+    chore("sanitize", || sanitize::run(&sanitize::Options::slice())),
     cargo_step(
         "failing-calls",
         &["test", "--release", "--test", "sweep", "--", "--nocapture"],

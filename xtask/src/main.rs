@@ -1,4 +1,4 @@
-//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|shuttle|seeded|fuzz|ci|campaign|skips`.
+//! The chores of this workspace as one program: `cargo xtask setup|tidy|loom|shuttle|seeded|fuzz|sanitize|ci|campaign|skips`.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
@@ -11,6 +11,7 @@ mod ci;
 mod command;
 mod fuzz;
 mod loom;
+mod sanitize;
 mod seeded;
 mod setup;
 mod shuttle;
@@ -43,6 +44,8 @@ enum Chore {
     Seeded(seeded::Options),
     /// Run the fuzz targets for a time
     Fuzz(fuzz::Options),
+    /// Run the tests under the sanitizers, Miri and valgrind
+    Sanitize(sanitize::Options),
     /// Run every check there is, and print what each took
     Ci(ci::Options),
     /// Run a check at its full length, of which `ci` runs a slice
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Shuttle(options) => shuttle::run(&options),
         Chore::Seeded(options) => seeded::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
+        Chore::Sanitize(options) => sanitize::run(&options),
         Chore::Ci(options) => ci::run(&options),
         Chore::Campaign(options) => campaign::run(&options),
         Chore::Skips => skips::run(),

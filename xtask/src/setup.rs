@@ -21,7 +21,10 @@ struct Tool {
     needed_for: &'static str,
 }
 
-const TOOLS: [Tool; 3] = [
+/// Parts of the nightly toolchain, and what in it needs them.
+const NIGHTLY_COMPONENTS: [&str; 2] = ["rust-src", "miri"];
+
+const TOOLS: [Tool; 4] = [
     Tool {
         program: "strace",
         package: "strace",
@@ -36,6 +39,11 @@ const TOOLS: [Tool; 3] = [
         program: "losetup",
         package: "util-linux",
         needed_for: "device bytes per commit",
+    },
+    Tool {
+        program: "valgrind",
+        package: "valgrind",
+        needed_for: "memory under valgrind",
     },
 ];
 
@@ -54,6 +62,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             brings,
             program("rustup").args(["component", "add", component]),
         )?;
+    }
+    for component in NIGHTLY_COMPONENTS {
+        nightly_component(component);
     }
     let missing: Vec<&Tool> = TOOLS
         .iter()
@@ -91,6 +102,27 @@ fn component_present(component: &str, brings: &str, add: &mut Command) -> Result
             "{component} is missing and could not be added; install it for this toolchain by hand"
         )
     })
+}
+
+/// Adds a component to the nightly toolchain, if there is one. The checks that need it are skipped without.
+fn nightly_component(component: &str) {
+    let nightly = |words: &[&str]| {
+        let mut command = program("rustup");
+        command.args(words).args(["--toolchain", "nightly"]);
+        command
+    };
+    let Ok(installed) = nightly(&["component", "list", "--installed"]).output() else {
+        return;
+    };
+    let list = String::from_utf8_lossy(&installed.stdout);
+    if !installed.status.success() || list.lines().any(|line| line.starts_with(component)) {
+        return;
+    }
+    if let Err(error) = succeed(&mut nightly(&["component", "add", component])) {
+        println!(
+            "missing: {component} of the nightly toolchain ({error:#}); its checks will be skipped"
+        );
+    }
 }
 
 /// Tries the system's package manager; what is still missing afterwards is reported by the caller.
