@@ -90,5 +90,8 @@ fn an_activation_over_an_emergency_position_is_found() {
 
 #[test]
 fn catching_up_to_the_first_frame_is_found() {
-    CRITICAL.must_fail(Mistake::Twin(Twin::CatchUpToFirst), &["given out twice"]);
+    CRITICAL.must_fail(
+        Mistake::Twin(Twin::CatchUpToFirst),
+        &["given out twice", "beyond the end"],
+    );
 }

@@ -89,7 +89,7 @@ fn a_ready_segment_that_does_not_change_the_word_is_found() {
 
 #[test]
 fn reading_the_word_after_the_look_is_found() {
-    FULL_DISK.must_fail(
+    LIMIT.must_fail(
         Mistake::Twin(Twin::WordAfterLook),
         &["nobody had woken", "deadlock"],
     );
