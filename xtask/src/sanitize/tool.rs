@@ -210,8 +210,9 @@ impl Bench {
     fn watch(&self, command: &mut Command) {
         let reports = self.reports().join("report");
         let reports = reports.to_string_lossy();
-        command.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+        // valgrind watches what `cargo test` has built.
         if self.tool != Tool::Valgrind {
+            command.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
             command.arg("--target-dir").arg(&self.target);
             command.args(["--target", &self.host]);
         }
