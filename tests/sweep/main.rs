@@ -15,6 +15,7 @@ mod case;
 mod entry;
 mod fault;
 mod interrupted;
+mod keep;
 
 #[expect(dead_code, reason = "the explorer of crash states uses the rest")]
 #[path = "../crash/life.rs"]

@@ -7,6 +7,7 @@ use segwal::fault::{Op, SimDisk};
 use segwal::{ErrorKind, Lsn, VerdictKind, Wal, WalReader};
 
 use crate::entry::Entry;
+use crate::keep::{Keep, Keeping};
 use crate::life::{DIR, Faults, Life, Outcome};
 use crate::model::{Expect, Model};
 use crate::workload::{Setup, Step};
@@ -39,6 +40,8 @@ pub(crate) enum Act {
     Callback,
     /// A record that may take the reserve.
     Critical(usize),
+    /// Something is done with a named hold.
+    Keep(Keeping),
 }
 
 /// What an act did.
@@ -60,6 +63,7 @@ enum Said {
 pub(crate) struct Play {
     pub(crate) life: Life,
     said: Said,
+    keep: Keep,
 }
 
 impl Play {
@@ -67,6 +71,7 @@ impl Play {
         Self {
             life: Life::new(SimDisk::new(), Model::new(), Setup::plain(8192), 7),
             said: Said::Nothing,
+            keep: Keep::default(),
         }
     }
 
@@ -88,12 +93,18 @@ impl Play {
         if is_open {
             self.hear(act, outcome)?;
         }
+        if let Some(wal) = &self.life.wal {
+            self.keep.check(wal)?;
+        }
         let now = self.life.disk.operation_count();
         let began = if now < before { 0 } else { before };
         Ok(Done { began, outcome })
     }
 
     fn outcome(&mut self, act: &Act) -> Result<Outcome, String> {
+        if ends_the_log(act) {
+            self.keep.orphan();
+        }
         match act {
             Act::Do(Step::Drop) | Act::Open => {
                 self.life.wal = None;
@@ -118,6 +129,7 @@ impl Play {
             Act::Read => self.with_log(Self::read),
             Act::Callback => self.with_log(Self::callback),
             Act::Critical(len) => self.with_log(|play, wal| play.critical(wal, *len)),
+            Act::Keep(keeping) => self.with_log(|play, wal| Ok(play.keep(*keeping, wal))),
             Act::ReadBeside => self.read_beside(),
             Act::Verify => self.verify(),
             // There is no log to do it with.
@@ -225,6 +237,11 @@ impl Play {
         }
     }
 
+    fn keep(&mut self, keeping: Keeping, wal: &Wal) -> Outcome {
+        let kept = self.keep.perform(keeping, wal, &mut self.life.model);
+        kept.map_or_else(|error| failed(&error), |()| Outcome::Done)
+    }
+
     /// The callback is called, and `Ok` is an acknowledgement.
     fn callback(&mut self, wal: &Wal) -> Result<Outcome, String> {
         let Some(lsn) = self.life.model.entries.last().map(|last| last.lsn) else {
@@ -324,6 +341,17 @@ impl Play {
     pub(crate) fn expect_faults(&mut self) {
         self.life.faults = Faults::Injected;
     }
+}
+
+fn ends_the_log(act: &Act) -> bool {
+    matches!(
+        act,
+        Act::Open
+            | Act::Shut
+            | Act::Die
+            | Act::LosePower(_)
+            | Act::Do(Step::Close | Step::Drop | Step::Kill | Step::PowerCut(_))
+    )
 }
 
 fn failed(error: &segwal::Error) -> Outcome {

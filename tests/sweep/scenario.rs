@@ -2,6 +2,7 @@
 
 use segwal::EndKind;
 
+use crate::keep::Keeping;
 use crate::play::{Act, Play};
 use crate::workload::Step;
 
@@ -371,6 +372,32 @@ fn companions() -> Vec<Scenario> {
                 Act::ReadBeside,
             ],
             is_there: |play| has(play, |wal| wal.head().segment() == 2),
+        },
+        Scenario {
+            name: "a named hold",
+            setup: vec![Act::Open, append(100), FILL, append(90), SYNC],
+            acts: vec![
+                Act::Keep(Keeping::Begin),
+                FILL,
+                append(80),
+                SYNC,
+                Act::Keep(Keeping::Discard),
+                Act::Keep(Keeping::Advance),
+                Act::Keep(Keeping::Discard),
+                append(70),
+                Act::Do(Step::Drop),
+                append(60),
+                SYNC,
+                Act::Keep(Keeping::Discard),
+                Act::Read,
+                Act::Keep(Keeping::End),
+                Act::Keep(Keeping::Discard),
+            ],
+            is_there: |play| {
+                has(play, |wal| {
+                    wal.holds().is_empty() && wal.head() == wal.end()
+                })
+            },
         },
         Scenario {
             name: "callbacks",
