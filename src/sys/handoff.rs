@@ -1,9 +1,8 @@
 //! [`Handoff`]: a counted pointer that one thread leaves and another takes, without a lock.
 //!
-//! Invariants:
-//!
-//! * U1: the word is null, or a pointer from `Arc::into_raw` that stands for one count.
-//! * U2: who swaps a pointer out owns its count, and nobody else has it: a swap gives each pointer to one caller.
+//! # Invariants
+//! * HO1. The word is null, or a pointer from `Arc::into_raw` that stands for one count.
+//! * HO2. Who swaps a pointer out owns its count, and nobody else has it: a swap gives each pointer to one caller.
 
 #![expect(unsafe_code, reason = "std has no atomic cell of a counted pointer")]
 
@@ -39,7 +38,7 @@ impl<T> Handoff<T> {
 
 #[inline]
 fn owned<T>(pointer: *mut T) -> Option<Arc<T>> {
-    // SAFETY: not null, and so from `into_raw` with a count (U1) that is the caller's alone (U2).
+    // SAFETY: not null, and so from `into_raw` with a count (HO1) that is the caller's alone (HO2).
     (!pointer.is_null()).then(|| unsafe { Arc::from_raw(pointer) })
 }
 

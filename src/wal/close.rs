@@ -185,6 +185,7 @@ impl Handle {
         self.shared.rouse();
         self.shared.signals.join();
         self.shared.hooks.join();
+        self.shared.hooks.forget();
     }
 }
 

@@ -31,11 +31,18 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 pub(crate) struct Hooks {
     wishes: Mutex<Vec<(Lsn, OnDurable)>>,
-    on_error: Mutex<Vec<OnError>>,
-    on_pressure: Mutex<Vec<OnPressure>>,
+    standing: Mutex<Standing>,
     reported: Mutex<bool>,
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Callbacks that may be called again and again.
+#[derive(Default)]
+struct Standing {
+    on_error: Vec<OnError>,
+    on_pressure: Vec<OnPressure>,
+    is_over: bool,
 }
 
 /// What the thread does next.
@@ -70,16 +77,23 @@ impl Hooks {
     }
 
     pub(crate) fn add_on_error(&self, callback: OnError) {
-        self.on_error.lock().push(callback);
+        let mut standing = self.standing.lock();
+        if !standing.is_over {
+            standing.on_error.push(callback);
+        }
     }
 
     pub(crate) fn add_on_pressure(&self, callback: OnPressure) {
-        self.on_pressure.lock().push(callback);
+        let mut standing = self.standing.lock();
+        if !standing.is_over {
+            standing.on_pressure.push(callback);
+        }
     }
 
     /// Has callbacks called with a new level.
     pub(crate) fn tell_pressure(&self, pressure: SpacePressure) {
-        for callback in self.on_pressure.lock().iter().cloned() {
+        let callbacks = self.standing.lock().on_pressure.clone();
+        for callback in callbacks {
             self.push(Box::new(move || callback(pressure)));
         }
     }
@@ -123,7 +137,8 @@ impl Hooks {
     }
 
     fn report(&self, error: &Error) {
-        for callback in self.on_error.lock().iter().cloned() {
+        let callbacks = self.standing.lock().on_error.clone();
+        for callback in callbacks {
             let error = error.clone();
             self.push(Box::new(move || callback(&error)));
         }
@@ -172,6 +187,19 @@ impl Hooks {
         if let Some(thread) = thread.filter(|_| !self.runs_here()) {
             drop(thread.join());
         }
+    }
+
+    /// Lets go of the callbacks that are never called again: one that has a clone of the log would keep it for ever.
+    pub(crate) fn forget(&self) {
+        let mut standing = self.standing.lock();
+        standing.is_over = true;
+        let gone = (
+            std::mem::take(&mut standing.on_error),
+            std::mem::take(&mut standing.on_pressure),
+        );
+        // What they drop is not ours, and may call the log.
+        drop(standing);
+        drop(gone);
     }
 }
 

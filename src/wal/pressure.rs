@@ -182,7 +182,8 @@ impl Wal {
     ///
     /// It runs on a thread of its own and may call the log, [`discard_before`](Self::discard_before) and
     /// [`append_critical`](Self::append_critical) too. Several changes are told one after the other, so the pressure may
-    /// have changed again when it runs.
+    /// have changed again when it runs. If it has a clone of the log, dropping the other handles does not end the log:
+    /// [`close`](Self::close) does, and lets go of the callback.
     ///
     /// # Errors
     /// [`OutOfResources`](ErrorKind::OutOfResources) if the thread cannot be started; once the log has ended, its error.

@@ -154,7 +154,8 @@ impl Wal {
 
     /// Calls `callback` when the log is poisoned, with the first cause; also for a failure that no caller waits for.
     ///
-    /// It runs on a thread of its own and may call the log.
+    /// It runs on a thread of its own and may call the log. If it has a clone of it, dropping the other handles does not end
+    /// the log: [`close`](Self::close) does, and lets go of the callback.
     ///
     /// # Errors
     /// [`OutOfResources`](ErrorKind::OutOfResources) if the thread cannot be started; once the log has ended, its error.

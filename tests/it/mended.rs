@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Barrier, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
 use segwal::fault::{Op, Repeat, SimDisk, When};
@@ -383,4 +383,27 @@ fn fill_segments(wal: &Wal, count: u32) {
     while wal.end().segment() < begin + count {
         wal.append(&[9; 3000]).unwrap();
     }
+}
+
+/// A closed log kept its callbacks. One that has a clone of the log is a circle, and nothing of the log was ever given back.
+#[test]
+fn a_closed_log_lets_go_of_callbacks_that_have_a_clone_of_it() {
+    let dir = TempDir::in_memory();
+    let wal = small().open(dir.path()).unwrap();
+    let kept = Arc::new(());
+    let own = (wal.clone(), Arc::clone(&kept));
+    wal.on_error(move |_| {
+        assert!(own.0.append(&[]).is_err());
+        assert!(Arc::strong_count(&own.1) > 0);
+    })
+    .unwrap();
+    let own = (wal.clone(), Arc::clone(&kept));
+    wal.on_space_pressure(move |_| {
+        drop(own.0.discard_before(own.0.end()));
+        assert!(Arc::strong_count(&own.1) > 0);
+    })
+    .unwrap();
+    assert_eq!(Arc::strong_count(&kept), 3);
+    wal.close().unwrap();
+    assert_eq!(Arc::strong_count(&kept), 1);
 }

@@ -11,6 +11,7 @@
 )]
 
 mod case;
+mod companions;
 #[path = "../entry/mod.rs"]
 mod entry;
 mod fault;

@@ -2,7 +2,7 @@
 
 use segwal::EndKind;
 
-use crate::keep::Keeping;
+use crate::companions;
 use crate::play::{Act, Play};
 use crate::workload::Step;
 
@@ -17,19 +17,19 @@ pub(crate) struct Scenario {
     pub(crate) is_there: fn(&Play) -> bool,
 }
 
-fn append(len: usize) -> Act {
+pub(crate) fn append(len: usize) -> Act {
     Act::Do(Step::Append { len, tag: 1 })
 }
 
-const SYNC: Act = Act::Do(Step::Sync);
+pub(crate) const SYNC: Act = Act::Do(Step::Sync);
 /// A record that leaves no room in its segment.
-const FILL: Act = Act::Do(Step::AppendLeaving(0));
+pub(crate) const FILL: Act = Act::Do(Step::AppendLeaving(0));
 
-fn discard(back: Option<usize>) -> Act {
+pub(crate) fn discard(back: Option<usize>) -> Act {
     Act::Do(Step::Discard(back))
 }
 
-fn has(play: &Play, what: impl Fn(&segwal::Wal) -> bool) -> bool {
+pub(crate) fn has(play: &Play, what: impl Fn(&segwal::Wal) -> bool) -> bool {
     play.life.wal.as_ref().is_some_and(what)
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         reopenings(),
         crashes(),
         pressures(),
-        companions(),
+        companions::all(),
         long_ones(),
         large_ones(),
     ]
@@ -352,67 +352,6 @@ fn pressures() -> Vec<Scenario> {
 /// No space any more, and more appended than there is room for.
 fn on_a_full_disk(then: &[Act]) -> Vec<Act> {
     [&[Act::Space(Some(0)), FILL, FILL, append(100)], then].concat()
-}
-
-fn companions() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "a reader beside",
-            setup: vec![Act::Open, append(100), SYNC],
-            acts: vec![
-                Act::ReadBeside,
-                append(100),
-                Act::ReadBeside,
-                FILL,
-                append(90),
-                SYNC,
-                Act::ReadBeside,
-                Act::Verify,
-                discard(Some(0)),
-                Act::ReadBeside,
-            ],
-            is_there: |play| has(play, |wal| wal.head().segment() == 2),
-        },
-        Scenario {
-            name: "a named hold",
-            setup: vec![Act::Open, append(100), FILL, append(90), SYNC],
-            acts: vec![
-                Act::Keep(Keeping::Begin),
-                FILL,
-                append(80),
-                SYNC,
-                Act::Keep(Keeping::Discard),
-                Act::Keep(Keeping::Advance),
-                Act::Keep(Keeping::Discard),
-                append(70),
-                Act::Do(Step::Drop),
-                append(60),
-                SYNC,
-                Act::Keep(Keeping::Discard),
-                Act::Read,
-                Act::Keep(Keeping::End),
-                Act::Keep(Keeping::Discard),
-            ],
-            is_there: |play| {
-                has(play, |wal| {
-                    wal.holds().is_empty() && wal.head() == wal.end()
-                })
-            },
-        },
-        Scenario {
-            name: "callbacks",
-            setup: vec![Act::Open, append(100)],
-            acts: vec![
-                Act::Callback,
-                append(100),
-                Act::Callback,
-                FILL,
-                append(90),
-                Act::Callback,
-            ],
-            is_there: |play| has(play, |wal| wal.durable() == wal.end()),
-        },
-    ]
 }
 
 /// Six segments with records, five of them synced.

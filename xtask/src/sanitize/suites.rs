@@ -102,16 +102,11 @@ const fn long(test: &'static str, why: &'static str) -> Exclusion {
     }
 }
 
-static EXCLUSIONS: [Exclusion; 15] = [
+static EXCLUSIONS: [Exclusion; 14] = [
     never(
         "task::appends_beside_waiting_tails_make_no_system_call",
         ENGINE,
         "the kernel ends its thread at the first system call, and the sanitizers make some",
-    ),
-    never(
-        "critical::appends_go_on_for_ever_when_a_hook_discards",
-        &[Tool::Address],
-        "a leak: its hook holds the log, and a closed log keeps its hooks, so neither ever goes",
     ),
     long(
         "batch::tests::limits_of_a_layout_are_exact",
