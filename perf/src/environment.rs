@@ -1,32 +1,59 @@
 //! Where a measurement was taken: without it, a figure means nothing a month later.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use nix::sys::stat::{major, minor};
+use serde::{Deserialize, Serialize};
 
 /// The machine and the file system below a measurement.
-#[derive(Debug, Serialize)]
-pub(crate) struct Environment {
-    pub(crate) kernel: String,
-    pub(crate) cpu_model: String,
-    pub(crate) core_count: usize,
-    pub(crate) file_system: FileSystem,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Its release.
+    pub kernel: String,
+    /// As the kernel names it.
+    pub cpu_model: String,
+    /// That this process may use.
+    pub core_count: usize,
+    /// Below the logs.
+    pub file_system: FileSystem,
+    /// Below the file system, if it is a disk.
+    pub device: Option<BlockDevice>,
+}
+
+/// What a commit meets below the file system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockDevice {
+    /// The kernel's view of its cache: "write back" means that a sync flushes it.
+    pub write_cache: String,
+    /// Whether single writes can bypass that cache.
+    pub has_fua: bool,
+    /// In bytes.
+    pub logical_block_size: u64,
 }
 
 /// The mount that a path lies on.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct FileSystem {
-    pub(crate) kind: String,
-    pub(crate) mount_point: String,
-    pub(crate) source: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSystem {
+    /// Such as ext4.
+    pub kind: String,
+    /// Where.
+    pub mount_point: String,
+    /// Of the mount itself, not of the file system below it.
+    pub options: String,
+    /// The device, or a word.
+    pub source: String,
 }
 
 impl Environment {
     /// Of this machine, for measurements in `directory`.
-    pub(crate) fn capture(directory: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The directory is not there, or the kernel shows nothing of itself.
+    pub fn capture(directory: &Path) -> Result<Self> {
         let directory = directory
             .canonicalize()
             .with_context(|| format!("no {}", directory.display()))?;
@@ -37,12 +64,35 @@ impl Environment {
             core_count: thread::available_parallelism()?.get(),
             file_system: file_system
                 .with_context(|| format!("no mount holds {}", directory.display()))?,
+            device: block_device(&directory),
         })
     }
 }
 
 fn read(path: &str) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
+}
+
+fn block_device(directory: &Path) -> Option<BlockDevice> {
+    let device = fs::metadata(directory).ok()?.dev();
+    let path = format!("/sys/dev/block/{}:{}", major(device), minor(device));
+    // A partition has no queue of its own.
+    let queue = [format!("{path}/queue"), format!("{path}/../queue")]
+        .into_iter()
+        .find(|queue| Path::new(queue).exists())?;
+    let value = |name| {
+        Some(
+            fs::read_to_string(format!("{queue}/{name}"))
+                .ok()?
+                .trim()
+                .to_owned(),
+        )
+    };
+    Some(BlockDevice {
+        write_cache: value("write_cache")?,
+        has_fua: value("fua")? == "1",
+        logical_block_size: value("logical_block_size")?.parse().ok()?,
+    })
 }
 
 fn cpu_model(cpu_info: &str) -> &str {
@@ -64,6 +114,7 @@ fn parse_mount(line: &str) -> Option<FileSystem> {
     let mut fields = after.split(' ');
     Some(FileSystem {
         mount_point: before.split(' ').nth(4)?.replace("\\040", " "),
+        options: before.split(' ').nth(5)?.to_owned(),
         kind: fields.next()?.to_owned(),
         source: fields.next()?.to_owned(),
     })

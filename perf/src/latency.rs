@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Above this a latency is counted as this.
 const MAX: Duration = Duration::from_secs(60);
@@ -11,41 +11,65 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// The latencies of one thread, or of several after [`Latencies::absorb`].
 #[derive(Debug)]
-pub(crate) struct Latencies {
+pub struct Latencies {
     histogram: Histogram<u64>,
 }
 
 /// The figures that a report shows, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Percentiles {
-    pub(crate) count: u64,
-    pub(crate) p50_ns: u64,
-    pub(crate) p99_ns: u64,
-    pub(crate) p99_9_ns: u64,
-    pub(crate) p99_99_ns: u64,
-    pub(crate) max_ns: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// How many were measured.
+    pub count: u64,
+    /// The median.
+    pub p50_ns: u64,
+    /// All but one in a hundred are below.
+    pub p99_ns: u64,
+    /// All but one in a thousand.
+    pub p99_9_ns: u64,
+    /// All but one in ten thousand.
+    pub p99_99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Latencies {
-    pub(crate) fn new() -> Self {
+    /// None yet.
+    ///
+    /// # Panics
+    /// Never: the bounds are constant and valid.
+    #[must_use]
+    pub fn new() -> Self {
         let histogram = Histogram::new_with_max(nanoseconds(MAX), SIGNIFICANT_DIGITS);
         Self {
             histogram: histogram.expect("the bounds are constant and valid"),
         }
     }
 
-    pub(crate) fn record(&mut self, latency: Duration) {
+    /// Adds one.
+    #[inline]
+    pub fn record(&mut self, latency: Duration) {
         self.histogram.saturating_record(nanoseconds(latency));
     }
 
     /// Adds what another thread measured.
-    pub(crate) fn absorb(&mut self, other: &Self) {
+    ///
+    /// # Panics
+    /// Never: both have the same bounds.
+    pub fn absorb(&mut self, other: &Self) {
         self.histogram
             .add(&other.histogram)
             .expect("both have the same bounds");
     }
 
-    pub(crate) fn percentiles(&self) -> Percentiles {
+    /// The figures that a report shows.
+    #[must_use]
+    pub fn percentiles(&self) -> Percentiles {
         let at = |quantile| self.histogram.value_at_quantile(quantile);
         Percentiles {
             count: self.histogram.len(),

@@ -1,33 +1,29 @@
-//! The harness that measures segwal and the limits of the machine below it: `cargo run --release -p perf -- limit`.
+//! Measures segwal beside the limits of the machine: `cargo run --release -p perf -- run --few`.
 #![allow(
-    clippy::cast_precision_loss,
-    clippy::disallowed_methods,
     clippy::print_stderr,
     clippy::print_stdout,
-    reason = "a measuring tool prints, reads the clock, and rounds its figures"
+    reason = "a measuring tool prints"
 )]
-
-mod environment;
-mod latency;
-mod limit;
-mod report;
-mod workload;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 
-use environment::Environment;
-use report::Row;
-use workload::{SyncPolicy, Workload};
+use perf::engine::Engine;
+use perf::record::{Record, Setup};
+use perf::series::{self, Plan};
+use perf::workload::{Choice, Extent, Workload, chosen};
+use perf::{engines, table};
 
 #[derive(Debug, Parser)]
 #[command(
     name = "perf",
-    about = "Measures segwal and the limits of the machine below it"
+    about = "Measures segwal beside the limits of the machine below it"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -36,38 +32,44 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure copy and checksum into warm memory, and raw durable writes
-    Limit(LimitOptions),
+    /// Measure, print a table, and keep a record
+    Run(RunOptions),
+    /// Print the table of a record
+    Show {
+        /// The file that a run has left
+        record: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
-struct LimitOptions {
-    /// Bytes in a record
-    #[arg(long, default_value_t = 256)]
-    record_len: usize,
-    /// Threads that work at the same time
-    #[arg(long, default_value_t = 1, value_parser = positive)]
-    threads: usize,
-    /// What one raw write makes durable: each, batch:N, or none to leave raw writes out
-    #[arg(long, default_value_t = SyncPolicy::Each)]
-    sync: SyncPolicy,
-    /// Records that each thread copies
-    #[arg(long, default_value_t = 1_000_000)]
-    copies: u64,
-    /// Raw writes of each thread
-    #[arg(long, default_value_t = 2_000)]
-    writes: u64,
-    /// Where to write; a temporary directory inside it is made and removed
-    #[arg(long, default_value = "target")]
-    dir: PathBuf,
-    /// Print one JSON object instead of a table
+struct RunOptions {
+    /// The few workloads that matter most, in short slices
     #[arg(long)]
-    json: bool,
+    few: bool,
+    /// Only workloads whose description contains this, such as `256 B x 8, sync each`
+    #[arg(long)]
+    only: Option<String>,
+    /// How often each engine has its turn at each workload
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Milliseconds of a turn, at most
+    #[arg(long)]
+    millis: Option<u64>,
+    /// Payload bytes of a turn, at most
+    #[arg(long, default_value_t = 128 << 20)]
+    bytes: u64,
+    /// Where to write; temporary directories inside it are made and removed
+    #[arg(long, default_value = "target/perf")]
+    dir: PathBuf,
+    /// Where to keep the record
+    #[arg(long)]
+    record: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Limit(options) => measure_limits(&options),
+        Command::Run(options) => run(&options),
+        Command::Show { record } => show(&record),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,41 +80,70 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure_limits(options: &LimitOptions) -> Result<()> {
-    let dir = &options.dir;
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let environment = Environment::capture(dir)?;
-    let workload = |sync, operation_count| Workload {
-        record_len: options.record_len,
-        thread_count: options.threads,
-        sync,
-        operation_count,
-    };
-    let copies = workload(SyncPolicy::None, options.copies);
-    let mut rows = vec![Row::new(
-        "copy + CRC-32C",
-        copies,
-        &limit::copy_and_checksum(&copies)?,
-    )];
-    if options.sync != SyncPolicy::None {
-        let temporary = tempfile::tempdir_in(dir)?;
-        let writes = workload(options.sync, options.writes);
-        rows.push(Row::new(
-            "raw durable write",
-            writes,
-            &limit::raw_write(&writes, temporary.path())?,
-        ));
-    }
-    println!(
-        "{}",
-        report::render(&environment, &rows, report::Format::of(options.json))?
-    );
+fn show(path: &std::path::Path) -> Result<()> {
+    print!("{}", table::render(&Record::load(path)?)?);
     Ok(())
 }
 
-fn positive(text: &str) -> Result<usize> {
-    let count: std::num::NonZeroUsize = text.parse()?;
-    Ok(count.get())
+fn run(options: &RunOptions) -> Result<()> {
+    let engines = engines::all();
+    let workloads = workloads(options)?;
+    fs::create_dir_all(&options.dir)
+        .with_context(|| format!("cannot make {}", options.dir.display()))?;
+    let mut record = Record::begin(&options.dir)?;
+    record.setups = engines.iter().map(|engine| setup(&**engine)).collect();
+    let plan = Plan {
+        within: &options.dir,
+        rounds: options.rounds,
+        extent: extent(options),
+    };
+    let slices = workloads.len() * engines.len() * options.rounds;
+    let bar = ProgressBar::new(slices as u64).with_style(ProgressStyle::with_template(
+        "{bar:30} {pos}/{len}, {eta} left: {msg}",
+    )?);
+    for workload in &workloads {
+        bar.set_message(workload.to_string());
+        let series = series::run(&engines, workload, &plan, |_| bar.inc(1))?;
+        record.series.extend(series);
+    }
+    bar.finish_and_clear();
+    print!("{}", table::render(&record)?);
+    if let Some(directory) = &options.record {
+        println!("kept as {}", record.save(directory)?.display());
+    }
+    Ok(())
+}
+
+fn setup(engine: &dyn Engine) -> Setup {
+    Setup {
+        engine: engine.name().to_owned(),
+        setup: engine.setup().to_owned(),
+    }
+}
+
+fn extent(options: &RunOptions) -> Extent {
+    let millis = options
+        .millis
+        .unwrap_or(if options.few { 300 } else { 1000 });
+    Extent {
+        time: Duration::from_millis(millis),
+        bytes: options.bytes,
+    }
+}
+
+fn workloads(options: &RunOptions) -> Result<Vec<Workload>> {
+    ensure!(options.rounds > 0, "no rounds, no figures");
+    let choice = if options.few {
+        Choice::Few
+    } else {
+        Choice::All
+    };
+    let mut workloads = chosen(choice);
+    if let Some(part) = &options.only {
+        workloads.retain(|workload| workload.to_string().contains(part));
+        ensure!(!workloads.is_empty(), "no workload is like `{part}`");
+    }
+    Ok(workloads)
 }
 
 #[cfg(test)]
@@ -126,8 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn no_threads_at_all_are_refused() {
-        assert!(positive("0").is_err());
-        assert_eq!(positive("3").unwrap(), 3);
+    fn workloads_are_chosen_by_a_part_of_their_description() {
+        let parse = |words: &[&str]| {
+            let words = ["perf", "run"].iter().chain(words);
+            match Arguments::parse_from(words).command {
+                Command::Run(options) => workloads(&options),
+                Command::Show { .. } => unreachable!("it runs"),
+            }
+        };
+        let eight = parse(&["--few", "--only", "x 8, sync each"]).unwrap();
+        assert!(eight.len() > 1 && eight.iter().all(|workload| workload.thread_count == 8));
+        assert!(parse(&["--only", "nothing"]).is_err());
+        assert!(parse(&["--rounds", "0"]).is_err());
     }
 }
