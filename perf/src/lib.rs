@@ -1,8 +1,8 @@
 //! The harness that measures logs beside the limits of the machine below them.
 //!
 //! Engines take turns in one run: each *slice* gives one [`Engine`] one [`Workload`] on a fresh directory, and is read back
-//! and counted afterwards, so that nobody is fast by losing records. A *round* is a slice of every engine, with the limit
-//! among them; a *series* is several rounds. Figures are medians over the rounds, and ratios are taken within a round, because
+//! and counted afterwards, so that nobody is fast by losing records. A *lap* is a slice of every engine, with the limit
+//! among them; a *series* is several laps. Figures are medians over the laps, and ratios are taken within a lap, because
 //! the machine is another one a minute later.
 //!
 //! | file | what it is |

@@ -51,7 +51,7 @@ struct RunOptions {
     only: Option<String>,
     /// How often each engine has its turn at each workload
     #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    laps: usize,
     /// Milliseconds of a turn, at most
     #[arg(long)]
     millis: Option<u64>,
@@ -94,10 +94,10 @@ fn run(options: &RunOptions) -> Result<()> {
     record.setups = engines.iter().map(|engine| setup(&**engine)).collect();
     let plan = Plan {
         within: &options.dir,
-        rounds: options.rounds,
+        laps: options.laps,
         extent: extent(options),
     };
-    let slices = workloads.len() * engines.len() * options.rounds;
+    let slices = workloads.len() * engines.len() * options.laps;
     let bar = ProgressBar::new(slices as u64).with_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len}, {eta} left: {msg}",
     )?);
@@ -132,7 +132,7 @@ fn extent(options: &RunOptions) -> Extent {
 }
 
 fn workloads(options: &RunOptions) -> Result<Vec<Workload>> {
-    ensure!(options.rounds > 0, "no rounds, no figures");
+    ensure!(options.laps > 0, "no laps, no figures");
     let choice = if options.few {
         Choice::Few
     } else {
@@ -168,6 +168,6 @@ mod tests {
         let eight = parse(&["--few", "--only", "x 8, sync each"]).unwrap();
         assert!(eight.len() > 1 && eight.iter().all(|workload| workload.thread_count == 8));
         assert!(parse(&["--only", "nothing"]).is_err());
-        assert!(parse(&["--rounds", "0"]).is_err());
+        assert!(parse(&["--laps", "0"]).is_err());
     }
 }

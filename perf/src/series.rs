@@ -1,4 +1,4 @@
-//! [`Series`]: engines that take turns, round by round, and the medians of what came of it.
+//! [`Series`]: engines that take turns, lap by lap, and the medians of what came of it.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::slice::{self, Slice};
 use crate::workload::{Extent, Workload};
 
-/// All rounds of one workload by one engine.
+/// All laps of one workload by one engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// Which.
@@ -58,10 +58,10 @@ impl Series {
         Middle::of(self.slices.iter().map(of))
     }
 
-    /// A figure of each slice, as a multiple of that of the other series in the same round.
+    /// A figure of each slice, as a multiple of that of the other series in the same lap.
     pub fn ratio(&self, other: &Self, of: impl Fn(&Slice) -> f64) -> Option<Middle> {
-        let rounds = self.slices.iter().zip(&other.slices);
-        Middle::of(rounds.map(|(own, other)| of(own) / of(other)))
+        let laps = self.slices.iter().zip(&other.slices);
+        Middle::of(laps.map(|(own, other)| of(own) / of(other)))
     }
 }
 
@@ -71,7 +71,7 @@ pub struct Plan<'a> {
     /// Where logs are made, and removed.
     pub within: &'a Path,
     /// How often each engine has its turn.
-    pub rounds: usize,
+    pub laps: usize,
     /// How long a turn is.
     pub extent: Extent,
 }
@@ -96,13 +96,13 @@ pub fn run(
         .map(|engine| Series {
             engine: engine.name().to_owned(),
             workload: *workload,
-            slices: Vec::with_capacity(plan.rounds),
+            slices: Vec::with_capacity(plan.laps),
         })
         .collect();
-    for round in 0..plan.rounds {
+    for lap in 0..plan.laps {
         for turn in 0..engines.len() {
-            // Each round begins with another one, so that nobody always follows the same neighbour's leavings.
-            let index = (round + turn) % engines.len();
+            // Each lap begins with another one, so that nobody always follows the same neighbour's leavings.
+            let index = (lap + turn) % engines.len();
             let engine = engines[index];
             let slice = slice::run(engine, workload, &plan.extent, plan.within)
                 .with_context(|| format!("{} at {workload}", engine.name()))?;
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_engine_has_its_turn_in_every_round() {
+    fn every_engine_has_its_turn_in_every_lap() {
         let dir = testkit::TempDir::in_memory();
         let workload = Workload {
             record_len: 64,
@@ -142,7 +142,7 @@ mod tests {
         };
         let plan = Plan {
             within: dir.path(),
-            rounds: 3,
+            laps: 3,
             extent: Extent {
                 time: Duration::from_secs(60),
                 bytes: 6400,

@@ -1,4 +1,4 @@
-//! A run as a table for people: medians over the rounds, with the ratio to the limit in every row.
+//! A run as a table for people: medians over the laps, with the ratio to the limit in every row.
 
 use std::fmt::Write;
 
@@ -75,7 +75,7 @@ fn row(series: &Series, limit: Option<&Series>) -> Option<Vec<String>> {
     ])
 }
 
-/// How far the rounds lie apart, in parts of their median.
+/// How far the laps lie apart, in parts of their median.
 fn spread(middle: Middle) -> String {
     let apart = (middle.most - middle.least) / middle.median.max(f64::MIN_POSITIVE);
     format!("{:.0} %", apart * 100.0)

@@ -152,52 +152,48 @@ fn read_beside(disk: &SimDisk, reached: &mut Reached) -> Before {
 
 /// What a reader gives; none if it does not know where to begin.
 pub(crate) fn read_by(reader: &WalReader) -> Option<Given> {
-    let mut given = Given {
-        entries: Vec::new(),
-        problem: None,
-    };
-    match reader.records(reader.head().ok()?) {
-        Err(error) => given.problem = Some(error),
-        Ok(records) => {
-            for record in records {
-                match record {
-                    Err(error) => given.problem = Some(error),
-                    Ok(record) => given.entries.push(Entry {
-                        lsn: record.lsn(),
-                        index: record.index(),
-                        tag: record.tag(),
-                        payload: record.payload().to_vec(),
-                    }),
-                }
-            }
-        }
-    }
-    Some(given)
+    let records = reader.records(reader.head().ok()?);
+    Some(Given::of(records, |record| Entry {
+        lsn: record.lsn(),
+        index: record.index(),
+        tag: record.tag(),
+        payload: record.payload().to_vec(),
+    }))
 }
 
 /// What an open log gives.
 pub(crate) fn read(wal: &Wal) -> Given {
-    let mut given = Given {
-        entries: Vec::new(),
-        problem: None,
-    };
-    match wal.records(wal.head()) {
-        Err(error) => given.problem = Some(error),
-        Ok(records) => {
-            for record in records {
-                match record {
-                    Err(error) => given.problem = Some(error),
-                    Ok(record) => given.entries.push(Entry {
-                        lsn: record.lsn(),
-                        index: record.index(),
-                        tag: record.tag(),
-                        payload: record.payload().to_vec(),
-                    }),
+    Given::of(wal.records(wal.head()), |record| Entry {
+        lsn: record.lsn(),
+        index: record.index(),
+        tag: record.tag(),
+        payload: record.payload().to_vec(),
+    })
+}
+
+impl Given {
+    /// What the iterator gives, or why there is none.
+    fn of<R>(
+        records: segwal::Result<impl Iterator<Item = segwal::Result<R>>>,
+        entry: impl Fn(R) -> Entry,
+    ) -> Self {
+        let mut given = Self {
+            entries: Vec::new(),
+            problem: None,
+        };
+        match records {
+            Err(error) => given.problem = Some(error),
+            Ok(records) => {
+                for record in records {
+                    match record {
+                        Err(error) => given.problem = Some(error),
+                        Ok(record) => given.entries.push(entry(record)),
+                    }
                 }
             }
         }
+        given
     }
-    given
 }
 
 /// D3.

@@ -327,8 +327,8 @@ impl Leadership<'_> {
     /// An error once the log has ended, or the caller's time.
     fn may_go_on(&self, wish: Wish) -> Result<()> {
         self.ending.check()?;
-        let deadline_ns = wish.deadline_ns.unwrap_or(u64::MAX);
-        if deadline_ns < u64::MAX && self.host.now_ns() >= deadline_ns {
+        let is_over = |deadline_ns| self.host.now_ns() >= deadline_ns;
+        if wish.deadline_ns.is_some_and(is_over) {
             return Err(Error::new(
                 ErrorKind::TimedOut,
                 "an earlier record is still being written",

@@ -1,8 +1,8 @@
 //! [`Prefaulter`]: keeps a window of writable pages ahead of the tail.
 //!
 //! The first store into a page costs a fault, some microseconds, or a disk read where the page was evicted. A background
-//! thread pays it ahead, in a window sized by the recent rate, of which a burst finds up to [`MAX_WINDOW`] brought in. A failure to bring pages in is the early warning of what
-//! would otherwise be a `SIGBUS` in a writer.
+//! thread pays it ahead, in a window that follows the recent rate, up to [`MAX_WINDOW`]: what a burst made it bring in is there
+//! for the next one. A failure to bring pages in is the early warning of what would otherwise be a `SIGBUS` in a writer.
 
 use std::io;
 use std::ops::Range;
